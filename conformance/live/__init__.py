@@ -1,0 +1,1 @@
+"""The only code that reaches out. Returns JSON, raises `LookError`, decides nothing."""

@@ -1,0 +1,8 @@
+"""Which fixture plugins exist."""
+
+pytest_plugins = (
+    "fixtures.platform",
+    "fixtures.evidence",
+    "fixtures.verdict",
+    "fixtures.safety",
+)

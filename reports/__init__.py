@@ -1,0 +1,1 @@
+"""Pure functions from a judged run to its reports."""
