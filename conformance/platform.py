@@ -9,9 +9,67 @@ parsed by `conformance.quantity`. Times are seconds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
+from conformance.products import Column, Postgres, Redis, Table
+
+__all__ = [
+    "Autoscaler",
+    "Column",
+    "Credential",
+    "Kind",
+    "Namespace",
+    "Platform",
+    "Port",
+    "Postgres",
+    "Protocol",
+    "Redis",
+    "Route",
+    "Service",
+    "Sizing",
+    "Table",
+    "Workload",
+]
+
 _Named = TypeVar("_Named", "Workload", "Service")
+
+
+class Kind(StrEnum):
+    """The kinds of workload that a platform declares."""
+
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+    DAEMON_SET = "DaemonSet"
+
+
+class Protocol(StrEnum):
+    """What a port answers. `peer` is talk between members that no client can begin."""
+
+    POSTGRES = "postgres"
+    REDIS = "redis"
+    BOLT = "bolt"
+    KAFKA = "kafka"
+    ZOOKEEPER = "zookeeper"
+    HTTP = "http"
+    HTTPS = "https"
+    GRPC = "grpc"
+    UDP = "udp"
+    PEER = "peer"
+
+
+class Route(StrEnum):
+    """How the runner reaches pods.
+
+    `pod-network`: pod addresses are dialled as they are (the runner is inside
+    the cluster or on a machine that routes to it). `port-forward`: a tunnel
+    through the API, which lands on the pod's loopback. `auto`: the first when
+    running in a pod, otherwise the second.
+    """
+
+    AUTO = "auto"
+    POD_NETWORK = "pod-network"
+    PORT_FORWARD = "port-forward"
 
 
 @dataclass(frozen=True)
@@ -51,14 +109,17 @@ class Workload:
     """A declared workload. `replicas` None: the document gives no number.
 
     `cpu`, `memory` and `storage` are per replica; `storage` is the sum of the
-    replica's claims. `absent` names the fact that makes the workload, and every
-    case about it, not applicable on this platform.
+    replica's claims. `asks` is the protocol in which the product itself says how
+    it is; `config_maps` are the ones it reads; `env_prefix` is what its image reads
+    from the environment; `memory_share` is the largest part of the container's
+    memory limit that the product may be told to use. `absent` names the fact that
+    makes the workload, and every case about it, not applicable on this platform.
     """
 
     name: str
     component: str
     namespace: str
-    kind: str
+    kind: Kind
     product: str
     version: str | None = None
     images: tuple[str, ...] = ()
@@ -70,7 +131,11 @@ class Workload:
     memory: str | None = None
     storage: str | None = None
     container: str | None = None
+    asks: str | None = None
+    config_maps: tuple[str, ...] = ()
     env_prefix: str | None = None
+    memory_share: float | None = None
+    disruption_budget: bool = False
     every_node: bool = False
     absent: str | None = None
 
@@ -82,23 +147,28 @@ class Workload:
 
 @dataclass(frozen=True)
 class Port:
-    """One declared port of a Service; `protocol` names the first bytes it answers."""
+    """One declared port of a Service. `caller`: a namespace from which it must answer."""
 
     name: str
     port: int
-    protocol: str
+    protocol: Protocol
     caller: str = "aikernel-core"
 
 
 @dataclass(frozen=True)
 class Service:
-    """A declared Service. `routes_to` names the role that must stand behind it."""
+    """A declared Service. `routes_to` names the role that must stand behind it.
+
+    `pending` says why the document itself does not expect a backend yet. The ports
+    of a load balancer are not declared: they are read from the Service.
+    """
 
     name: str
     namespace: str
     component: str
-    ports: tuple[Port, ...]
+    ports: tuple[Port, ...] = ()
     headless: bool = False
+    load_balancer: bool = False
     routes_to: str | None = None
     pending: str | None = None
     absent: str | None = None
@@ -143,84 +213,11 @@ class Credential:
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a table whose shape is declared. `default` is a fragment of it."""
-
-    name: str
-    type: str
-    not_null: bool = False
-    default: str | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table whose shape is declared; `indexes` maps name to a fragment of its definition."""
-
-    name: str
-    columns: tuple[Column, ...]
-    primary_key: tuple[str, ...]
-    indexes: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Postgres:
-    """What PostgreSQL is meant to be."""
-
-    workload: str
-    database: str
-    role: str
-    config_map: str
-    config_key: str
-    schemas: tuple[str, ...]
-    extensions: tuple[str, ...]
-    audit: Table
-    settings: dict[str, str]
-    application: str = "postgres-application"
-    monitoring: str = "postgres-monitoring"
-    primary_service: str = "postgres-primary"
-    replica_service: str = "postgres-replica"
-    port: int = 5432
-    lag_bound: float = 5.0
-    canary_schema: str = "aik_conformance"
-    absent: str | None = None
-
-    @property
-    def ref(self) -> str:
-        """Return the workload's reference."""
-        return self.workload
-
-
-@dataclass(frozen=True)
-class Redis:
-    """What Redis is meant to be."""
-
-    workload: str
-    config_map: str
-    eviction: str
-    append_fsync: str
-    credential: str = "redis"
-    master_service: str = "redis-master"
-    replica_service: str = "redis-replica"
-    port: int = 6379
-    sentinel_port: int = 26379
-    lag_bytes: int = 1_048_576
-    memory_share: float = 0.75
-    absent: str | None = None
-
-    @property
-    def ref(self) -> str:
-        """Return the workload's reference."""
-        return self.workload
-
-
-@dataclass(frozen=True)
 class Platform:
-    """The declared platform. `route` says how the runner reaches pods.
+    """The declared platform.
 
-    `pod-network`: pod addresses are dialled as they are (the runner is inside
-    the cluster or on a machine that routes to it). `port-forward`: a tunnel
-    through the API, which lands on the pod's loopback. `auto`: the first when
-    running in a pod, otherwise the second.
+    `addresses` gives `host:port` for what the runner reaches by another door.
+    `mesh_absent` names the fact that there is no mesh to judge.
     """
 
     name: str
@@ -233,7 +230,7 @@ class Platform:
     ssd_classes: tuple[str, ...]
     postgres: Postgres | None = None
     redis: Redis | None = None
-    route: str = "auto"
+    route: Route = Route.AUTO
     addresses: dict[str, str] = field(default_factory=dict)
     mesh_absent: str | None = None
 
@@ -252,6 +249,18 @@ class Platform:
             raise KeyError(name)
         return found[0]
 
+    def absence(self, component: str) -> str | None:
+        """Return why a component is absent, None if it is there; raise KeyError if undeclared.
+
+        A component is absent when all of its workloads are.
+        """
+        if component == "mesh":
+            return self.mesh_absent
+        reasons = [one.absent for one in self.workloads if one.component == component]
+        if not reasons:
+            raise KeyError(component)
+        return None if None in reasons else reasons[0]
+
     @property
     def platform_namespaces(self) -> tuple[Namespace, ...]:
         """Return the namespaces that belong to the platform itself (`aikernel-*`)."""
@@ -263,4 +272,3 @@ def _only(things: tuple[_Named, ...], ref: str) -> _Named:
     if len(found) != 1:
         raise KeyError(ref)
     return found[0]
-
