@@ -209,7 +209,8 @@ def _noted(case: Case, cases: list[Case], constitution: Constitution) -> Case:
         notes.append("advisory")
     waived = {w.subject for w in constitution.waivers if w.control == case.control}
     contradicted = {f["subject"] for f in case.findings if f["outcome"] == Outcome.FAILED}
-    if case.outcome is Outcome.FAILED and contradicted and contradicted <= waived:
+    undecided = any(f["outcome"] == Outcome.INCONCLUSIVE for f in case.findings)
+    if contradicted and contradicted <= waived and not undecided:
         return replace(case, notes=(*notes, "waived"), gates=False)
     return replace(case, notes=tuple(notes))
 

@@ -1,0 +1,78 @@
+"""Credentials by name; their values stay in this package."""
+
+from __future__ import annotations
+
+import base64
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from conformance.evidence import LookError
+from conformance.live import kubernetes
+
+if TYPE_CHECKING:
+    from conformance.live.reach import Reach
+    from conformance.platform import Credential
+
+
+class Secretive(str):
+    """A text whose repr is `***`, so that tracebacks and logs do not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return three stars."""
+        return "***"
+
+
+class Credentials:
+    """Finds credentials where the platform section says, once each."""
+
+    def __init__(self, reach: Reach) -> None:
+        """Find nothing yet."""
+        self._reach = reach
+        self._found: dict[str, dict[str, Secretive]] = {}
+
+    def find(self, name: str) -> dict[str, Secretive]:
+        """Return the parts (user, password, ...) of a credential.
+
+        Raises:
+            LookError: `no-credentials`, with every place that was tried, or what
+                the API said to the read of the Secret.
+        """
+        if name not in self._found:
+            self._found[name] = self._search(self._reach.platform.credential(name))
+        return self._found[name]
+
+    def _search(self, wanted: Credential) -> dict[str, Secretive]:
+        prefix = f"CONFORMANCE_{wanted.name}_".upper().replace("-", "_")
+        parts: dict[str, str] = dict(wanted.defaults)
+        for part, key in wanted.keys.items():
+            variable = prefix + part.upper()
+            file = Path(wanted.directory, key) if wanted.directory else None
+            if variable in os.environ:
+                parts[part] = os.environ[variable]
+            elif file is not None and file.is_file():
+                parts[part] = file.read_text(encoding="utf-8").rstrip("\n")
+        if missing := set(wanted.keys) - set(parts):
+            parts |= self._from_secret(wanted, missing, prefix)
+        if "password" in parts:
+            self._reach.redactor.learn(parts["password"])
+        return {part: Secretive(value) for part, value in parts.items()}
+
+    def _from_secret(self, wanted: Credential, missing: set[str], prefix: str) -> dict[str, str]:
+        hint = f"set {prefix}{min(missing).upper()} or name a Secret in the platform section"
+        if wanted.secret is None:
+            raise LookError("no-credentials", f"the credential {wanted.name} is not given; {hint}")
+        namespace, _, name = wanted.secret.partition("/")
+        try:
+            path = kubernetes.KINDS["secrets"].path_of(name, namespace)
+            secret = kubernetes.request(self._reach, "GET", path)
+        except LookError as error:
+            message = f"the credential {wanted.name} cannot be read from {wanted.secret}: {error}; {hint}"
+            raise LookError("no-credentials", message, {"kind": error.kind}) from error
+        data = secret.get("data") or {}
+        lost = sorted(wanted.keys[part] for part in missing if wanted.keys[part] not in data)
+        if lost:
+            raise LookError("no-credentials", f"{wanted.secret} has no key {lost[0]}; {hint}")
+        return {part: base64.b64decode(data[wanted.keys[part]]).decode() for part in missing}
