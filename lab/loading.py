@@ -1,0 +1,68 @@
+"""Put images into the nodes' containerds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import images, layout, steps
+
+
+def load(names: Iterable[str]) -> None:
+    """Make the images of these directories and import them into every node that lacks them."""
+    for name in names:
+        image = images.read(images.DIRECTORY / name)
+        made_of = images.layers(image)
+        identity = images.identity(image, made_of)
+        lacking = [node for node in layout.NODES if _loaded(node).get(image.name) != identity]
+        if not lacking:
+            continue
+        log = layout.logs() / "images.log"
+        with (
+            steps.step(f"load {image.name} into {len(lacking)} nodes", log),
+            ThreadPoolExecutor(len(lacking)) as pool,
+        ):
+            list(pool.map(lambda node: _import(node, image, made_of, log), lacking))
+        for node in lacking:
+            _note(node, image.name, identity)
+
+
+def _import(node: layout.Node, image: images.Image, made_of: list[images.Layer], log: Path) -> None:
+    command = ["ctr", "--address", node.socket, "-n", "k8s.io", "images", "import", "-"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        assert process.stdin  # noqa: S101 - PIPE was asked for
+        try:
+            for piece in images.archive(image, made_of):
+                process.stdin.write(piece)
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # its exit code and log say why
+        if process.wait() != 0:
+            raise steps.StepError(f"{node.name} did not take the image {image.name}", log)
+
+
+def _loaded(node: layout.Node) -> dict[str, str]:
+    """Return which images a node has, by name, and the identity of each."""
+    try:
+        return dict(json.loads(_notes(node).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _note(node: layout.Node, name: str, identity: str) -> None:
+    _notes(node).write_text(json.dumps({**_loaded(node), name: identity}, indent=1))
+
+
+def _notes(node: layout.Node) -> Path:
+    """Return the note file, which lives and dies with the node's images."""
+    return node.home / "containerd" / "aik-lab-images.json"

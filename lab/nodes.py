@@ -1,0 +1,207 @@
+"""Three nodes on one machine: a containerd and a kubelet each, with their own address and directories."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import yaml
+
+from lab import layout, machine, network, pki, supervisor
+from lab.supervisor import Daemon
+from lab.web import answers
+
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
+CONTAINERD = "/usr/bin/containerd"
+# What the control plane and this machine's other work need, in millicores and MiB;
+# the nodes share the rest, or each would promise the whole machine.
+OTHER_CPU = 0
+OTHER_MEMORY = 3072
+EVICTION_MEMORY = 200
+TERMINATION_SECONDS = 8.0
+
+
+def containerd(node: layout.Node) -> Daemon:
+    """Return the node's containerd."""
+    config = node.home / "containerd.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    runtime = machine.RUNTIME / node.name
+    runtime.mkdir(parents=True, exist_ok=True)
+    config.write_text(CONTAINERD_CONFIG.format(node=node, runtime=runtime, pause=PAUSE_IMAGE))
+    return Daemon(
+        name=f"containerd-{node.name}",
+        command=(CONTAINERD, "--config", str(config)),
+        configuration=(config,),
+        ready=lambda: _containerd_answers(node),
+    )
+
+
+def kubelet(node: layout.Node) -> Daemon:
+    """Return the node's kubelet."""
+    authority = pki.authority("ca")
+    user = pki.issue(
+        f"kubelet-{node.name}",
+        authority,
+        common_name=f"system:node:{node.name}",
+        groups=["system:nodes"],
+    )
+    serving = pki.issue(
+        f"kubelet-{node.name}-serving",
+        authority,
+        common_name=f"system:node:{node.name}",
+        groups=["system:nodes"],
+        hosts=[node.name, node.address],
+    )
+    kubeconfig = pki.write_kubeconfig(node.home / "kubelet.kubeconfig", user)
+    resolver = node.home / "resolv.conf"
+    # The lab has no outside: a pod that asks the node's resolver gets the cluster's.
+    resolver.write_text(f"nameserver {layout.CLUSTER_DNS}\n")
+    config = node.home / "kubelet.yaml"
+    config.write_text(yaml.safe_dump(_kubelet_settings(node, serving, resolver)))
+    labels = {
+        "topology.kubernetes.io/region": "lab",
+        "topology.kubernetes.io/zone": node.zone,
+    }
+    return Daemon(
+        name=f"kubelet-{node.name}",
+        command=(
+            str(layout.binary("kubelet")),
+            f"--config={config}",
+            f"--kubeconfig={kubeconfig}",
+            f"--root-dir={node.home / 'kubelet'}",
+            f"--hostname-override={node.name}",
+            f"--node-ip={node.address}",
+            f"--node-labels={','.join(f'{key}={value}' for key, value in labels.items())}",
+        ),
+        configuration=(config, kubeconfig),
+        ready=lambda: answers(f"http://{node.address}:10248/healthz"),
+    )
+
+
+def clear_if_dead(node: layout.Node) -> None:
+    """Remove what a node left behind whose containerd is gone; its pods are started anew."""
+    if supervisor.running(containerd(node)):
+        return
+    clear(node)
+
+
+def clear(node: layout.Node) -> None:
+    """End a node's containers and shims, and remove its sockets, mounts and address leases."""
+    group = f"{machine.OWN_GROUP}/{node.name}"
+    _signal_all(machine.own_processes(group), signal.SIGTERM)
+    end = time.monotonic() + TERMINATION_SECONDS
+    while machine.own_processes(group) and time.monotonic() < end:
+        time.sleep(0.1)
+    while left := machine.own_processes(group) | _shims(node):
+        _signal_all(left, signal.SIGKILL)
+        time.sleep(0.1)
+    runtime = machine.RUNTIME / node.name
+    machine.unmount_below(runtime)
+    machine.unmount_below(node.home)
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _shims(node: layout.Node) -> set[int]:
+    """Return the pids of the node's container shims: they carry its socket on their command line."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            program = words[0].rpartition(b"/")[2]
+            if program.startswith(b"containerd-shim") and str(node.socket).encode() in words:
+                found.add(int(path.parent.name))
+    return found
+
+
+def _signal_all(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _containerd_answers(node: layout.Node) -> bool:
+    command = ["ctr", "--address", str(node.socket), "--timeout", "2s", "version"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def _kubelet_settings(node: layout.Node, serving: pki.Pair, resolver: Path) -> dict[str, object]:
+    cores = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    share_cpu = (cores * 1000 - OTHER_CPU) // len(layout.NODES)
+    share_memory = (memory - OTHER_MEMORY) // len(layout.NODES)
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": node.address,
+        "port": 10250,
+        "readOnlyPort": 0,
+        "healthzBindAddress": node.address,
+        "healthzPort": 10248,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(pki.pair("ca").certificate)},
+        },
+        "authorization": {"mode": "Webhook"},
+        "tlsCertFile": str(serving.certificate),
+        "tlsPrivateKeyFile": str(serving.key),
+        "tlsMinVersion": "VersionTLS13",
+        "containerRuntimeEndpoint": f"unix://{node.socket}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupRoot": f"/{machine.OWN_GROUP}/{node.name}",
+        "clusterDNS": [layout.CLUSTER_DNS],
+        "clusterDomain": "cluster.local",
+        "resolvConf": str(resolver),
+        "podLogsDir": str(node.home / "pod-logs"),
+        "volumePluginDir": str(node.home / "volume-plugins"),
+        "makeIPTablesUtilChains": False,
+        "oomScoreAdj": 0,
+        "failSwapOn": False,
+        # Images come from the lab, not from a registry: one that is collected is gone.
+        "imageGCHighThresholdPercent": 100,
+        "evictionHard": {"memory.available": f"{EVICTION_MEMORY}Mi", "nodefs.available": "1Gi"},
+        "systemReserved": {
+            "cpu": f"{cores * 1000 - share_cpu}m",
+            "memory": f"{memory - share_memory - EVICTION_MEMORY}Mi",
+        },
+        "nodeStatusUpdateFrequency": "5s",
+        "shutdownGracePeriod": "0s",
+    }
+
+
+CONTAINERD_CONFIG = """\
+version = 2
+root = "{node.home}/containerd"
+state = "{runtime}/state"
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing",
+]
+
+[grpc]
+address = "{node.socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{node.home}/opt"
+
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{pause}"
+netns_mounts_under_state_dir = true
+# Without CAP_SYS_RESOURCE nobody may lower an OOM score, and every sandbox would fail.
+restrict_oom_score_adj = true
+stream_server_address = "127.0.0.1"
+stream_server_port = "0"
+
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "{node.home}/cni"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+"""

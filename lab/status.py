@@ -1,0 +1,95 @@
+"""Say how the lab is, without changing anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from lab import layout, steps, supervisor
+
+NAMES = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "lab-volumes",
+    "kube-proxy",
+    *(f"containerd-{node.name}" for node in layout.NODES),
+    *(f"kubelet-{node.name}" for node in layout.NODES),
+)
+
+
+def report() -> bool:
+    """Print what runs and what is missing; tell whether all is well."""
+    well = True
+    for name in NAMES:
+        line, good = _daemon(name)
+        well &= good
+        print(line)
+    if layout.kubeconfig().exists() and layout.binary("kubectl").exists():
+        for line, good in _cluster():
+            well &= good
+            print(line)
+    broken = layout.state() / "broken.json"
+    if broken.exists():
+        print(f"broken on purpose, see {broken}; `python -m lab mend --all` mends it")
+    print("all is well" if well else "not all is well: `python -m lab up` starts what is missing")
+    return well
+
+
+def kubeconfig(*, merge: bool) -> int:
+    """Print the kubeconfig's path; merge it into the user's own if asked to."""
+    path = layout.kubeconfig()
+    if not path.exists():
+        raise steps.StepError(f"{path} does not exist yet: run `python -m lab up` first")
+    if merge:
+        own = Path.home() / ".kube" / "config"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        env = {**os.environ, "KUBECONFIG": f"{path}:{own}"}
+        command = [str(layout.binary("kubectl")), "config", "view", "--flatten"]
+        merged = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        temporary = own.with_name("config.new")
+        temporary.touch(mode=0o600)
+        temporary.write_text(merged)
+        temporary.replace(own)
+        print(f"added context {layout.CONTEXT} to {own}", file=sys.stderr)
+    print(path)
+    return 0
+
+
+def _daemon(name: str) -> tuple[str, bool]:
+    pid_file = supervisor.directory() / f"{name}.json"
+    log = layout.logs() / f"{name}.log"
+    found = supervisor.recorded(pid_file)
+    if found and found[0].alive():
+        return f"{name:26} runs, pid {found[0].pid}", True
+    why = "ended without being asked" if found else "not started"
+    last = steps.tail(log, 1)
+    return f"{name:26} MISSING: {why}; log {log}" + (f"\n  | {last[0]}" if last else ""), False
+
+
+def _cluster() -> list[tuple[str, bool]]:
+    """Return lines about nodes and pods that are not as they should be."""
+    kubectl = [str(layout.binary("kubectl")), "--kubeconfig", str(layout.kubeconfig())]
+    wide = ["--request-timeout=5s", "--no-headers"]
+    try:
+        nodes = steps.output_of([*kubectl, "get", "nodes", *wide]).splitlines()
+        pods = steps.output_of([*kubectl, "get", "pods", "-A", *wide]).splitlines()
+    except steps.StepError as error:
+        return [(f"the API does not answer: {error}", False)]
+    unready = [line for line in nodes if line.split()[1] != "Ready"]
+    waiting = [line for line in pods if not _pod_is_well(line)]
+    lines = [
+        (f"{'nodes':26} {len(nodes) - len(unready)} of {len(layout.NODES)} Ready", len(nodes) - len(unready) == len(layout.NODES)),
+        (f"{'pods':26} {len(pods) - len(waiting)} of {len(pods)} well", not waiting),
+    ]
+    return [*lines, *((f"  {line}", False) for line in (*unready, *waiting))]
+
+
+def _pod_is_well(line: str) -> bool:
+    """Judge a line of `kubectl get pods -A`: namespace, name, ready, status, ..."""
+    ready, phase = line.split()[2:4]
+    have, _, want = ready.partition("/")
+    return phase == "Completed" or (phase == "Running" and have == want)

@@ -1,0 +1,179 @@
+"""Start, recognise and stop the lab's daemons; nothing that the lab did not start is ever ended.
+
+A daemon has a pid file, which names the process by pid, start time and boot. All three
+must match, so a pid that was given to another process since is never mistaken for ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import layout, steps
+
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which process: the pid, its start in clock ticks since boot, and the boot's id."""
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int, proc: Path = Path("/proc")) -> Identity | None:
+        """Return the identity of a living process, or None for one that is gone or a zombie."""
+        try:
+            after_name = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return None
+        return None if after_name[0] in "ZX" else cls(pid, int(after_name[19]), boot)
+
+    def alive(self, proc: Path = Path("/proc")) -> bool:
+        """Tell whether this very process still runs."""
+        return Identity.of(self.pid, proc) == self
+
+
+def directory() -> Path:
+    """Return the directory of the pid files."""
+    return layout.state() / "run"
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A program that the lab keeps running.
+
+    `configuration` are the files whose change demands a restart; `ready` tells
+    whether it answers; `within` is the time it has for that, in seconds.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    ready: Callable[[], bool]
+    configuration: tuple[Path, ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
+    within: float = 60.0
+
+    @property
+    def log(self) -> Path:
+        """The file that gets what the daemon prints."""
+        return layout.logs() / f"{self.name}.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """The file that says which process it is."""
+        return directory() / f"{self.name}.json"
+
+    def digest(self) -> str:
+        """Return a digest of command, environment and configuration files."""
+        parts = hashlib.sha256(json.dumps([self.command, self.env], sort_keys=True).encode())
+        for file in self.configuration:
+            parts.update(file.read_bytes())
+        program = Path(self.command[0]).stat()
+        parts.update(f"{program.st_size} {program.st_mtime_ns}".encode())
+        return parts.hexdigest()
+
+
+def recorded(pid_file: Path) -> tuple[Identity, str] | None:
+    """Return the identity and digest of a pid file, or None if it is absent or torn."""
+    try:
+        found = json.loads(pid_file.read_text())
+        return Identity(found["pid"], found["started"], found["boot"]), str(found["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def running(daemon: Daemon) -> Identity | None:
+    """Return the identity of the daemon's process if it runs."""
+    found = recorded(daemon.pid_file)
+    return found[0] if found and found[0].alive() else None
+
+
+def start(daemon: Daemon) -> None:
+    """Start a daemon unless it runs already with this configuration; do not wait for it."""
+    digest = daemon.digest()
+    found = recorded(daemon.pid_file)
+    if found and found[0].alive():
+        if found[1] == digest:
+            return
+        steps.say(f"{daemon.name}: its configuration changed, restarting it")
+        end(found[0])
+    daemon.log.parent.mkdir(parents=True, exist_ok=True)
+    daemon.pid_file.parent.mkdir(parents=True, exist_ok=True)
+    with daemon.log.open("ab") as log:
+        child = subprocess.Popen(
+            daemon.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **daemon.env},
+            cwd="/",
+            start_new_session=True,
+        )
+    identity = Identity.of(child.pid)
+    if identity is None:
+        raise steps.StepError(f"{daemon.name} ended at once", daemon.log)
+    text = json.dumps({**vars(identity), "digest": digest, "log": str(daemon.log)})
+    temporary = daemon.pid_file.with_suffix(".new")
+    temporary.write_text(text)
+    temporary.replace(daemon.pid_file)
+
+
+def await_ready(daemon: Daemon) -> None:
+    """Wait until a daemon answers; raise StepError as soon as its process has ended."""
+
+    def answers() -> bool:
+        if running(daemon) is None:
+            raise steps.StepError(f"{daemon.name} ended while it was starting", daemon.log)
+        return daemon.ready()
+
+    steps.wait_until(f"{daemon.name} answers", answers, within=daemon.within, log=daemon.log)
+
+
+def bring_up(daemons: Iterable[Daemon]) -> None:
+    """Start daemons together, then wait until each of them answers."""
+    together = list(daemons)
+    for daemon in together:
+        start(daemon)
+    for daemon in together:
+        await_ready(daemon)
+
+
+def end(identity: Identity, patience: float = STOP_SECONDS) -> None:
+    """End one process: ask, wait at most `patience` seconds, then kill."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        if not identity.alive():
+            return
+        os.kill(identity.pid, ask)
+        deadline = time.monotonic() + patience
+        while identity.alive() and time.monotonic() < deadline:
+            _reap(identity.pid)
+            time.sleep(0.05)
+
+
+def stop(pid_file: Path, patience: float = STOP_SECONDS) -> bool:
+    """Stop the daemon of a pid file, if it still is the one; tell whether it ran."""
+    found = recorded(pid_file)
+    ran = bool(found and found[0].alive())
+    if found and ran:
+        end(found[0], patience)
+    pid_file.unlink(missing_ok=True)
+    return ran
+
+
+def _reap(pid: int) -> None:
+    """Collect a process that is our own child, or it would stay a zombie until we end."""
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return
