@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LONGEST_WAIVER = 180  # days
 VERSION = 1
 LAST_PORT = 65535
+# Where a right may be asked for besides a declared namespace.
+PLACES = frozenset({"", "platform", "suite", "kube-system", "kube-node-lease"})
 
 
 class Complaint(NamedTuple):
@@ -109,7 +111,7 @@ def _needs(found: Map, platform: Platform) -> Iterator[Complaint]:
     checks = {one.id for one in found.self_checks}
     credentials = {one.name for one in platform.credentials}
     components = {"mesh"} | {one.component for one in platform.workloads}
-    places = {"", "platform", "suite"} | {one.name for one in platform.namespaces}
+    places = PLACES | {one.name for one in platform.namespaces}
     for needs in (one.needs for one in found.tested):
         yield from _dangling(needs, "guards", needs.guards, checks)
         yield from _dangling(needs, "credentials", needs.credentials, credentials)

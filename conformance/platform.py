@@ -44,7 +44,7 @@ class Kind(StrEnum):
 
 
 class Protocol(StrEnum):
-    """What a port answers. `peer` is talk between members that no client can begin."""
+    """What a port answers: `http` in clear or in TLS, `peer` what no client can begin."""
 
     POSTGRES = "postgres"
     REDIS = "redis"
