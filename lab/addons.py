@@ -6,7 +6,7 @@ import base64
 import string
 from pathlib import Path
 
-from lab import control_plane, layout, pki, steps
+from lab import control_plane, layout, loading, pki, steps
 
 DIRECTORY = layout.SOURCE / "addons"
 BASE = ("base",)
@@ -49,6 +49,7 @@ def _filled(file: Path) -> str:
         "CA_BUNDLE": _base64(authority.certificate),
         "METRICS_CERTIFICATE": _base64(serving.certificate),
         "METRICS_KEY": _base64(serving.key),
+        "IMAGE": loading.identity(file.stem) if file.stem in PODS else "",
     }
     return string.Template(file.read_text()).substitute(values)
 

@@ -16,8 +16,8 @@ def load(names: Iterable[str]) -> None:
     for name in names:
         image = images.read(images.DIRECTORY / name)
         made_of = images.layers(image)
-        identity = images.identity(image, made_of)
-        lacking = [node for node in layout.NODES if _loaded(node).get(image.name) != identity]
+        digest = images.identity(image, made_of)
+        lacking = [node for node in layout.NODES if _loaded(node).get(image.name) != digest]
         if not lacking:
             continue
         log = layout.logs() / "images.log"
@@ -27,7 +27,13 @@ def load(names: Iterable[str]) -> None:
         ):
             list(pool.map(lambda node: _import(node, image, made_of, log), lacking))
         for node in lacking:
-            _note(node, image.name, identity)
+            _note(node, image.name, digest)
+
+
+def identity(name: str) -> str:
+    """Return the digest of the image of a directory, which changes with its content."""
+    image = images.read(images.DIRECTORY / name)
+    return images.identity(image, images.layers(image))
 
 
 def _import(node: layout.Node, image: images.Image, made_of: list[images.Layer], log: Path) -> None:
@@ -59,8 +65,8 @@ def _loaded(node: layout.Node) -> dict[str, str]:
         return {}
 
 
-def _note(node: layout.Node, name: str, identity: str) -> None:
-    _notes(node).write_text(json.dumps({**_loaded(node), name: identity}, indent=1))
+def _note(node: layout.Node, name: str, digest: str) -> None:
+    _notes(node).write_text(json.dumps({**_loaded(node), name: digest}, indent=1))
 
 
 def _notes(node: layout.Node) -> Path:

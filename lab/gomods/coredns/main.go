@@ -18,11 +18,12 @@ import (
 	_ "github.com/coredns/coredns/plugin/template"
 )
 
-// init puts the plugins into upstream's order, in which a query passes through them.
+// init puts the plugins into the order in which a query passes through them: upstream's,
+// but template comes last, because it answers what nothing else knew.
 func init() {
 	dnsserver.Directives = []string{
 		"reload", "health", "ready", "prometheus", "errors", "log", "cache",
-		"loadbalance", "template", "kubernetes", "loop", "forward",
+		"loadbalance", "kubernetes", "loop", "forward", "template",
 	}
 }
 
