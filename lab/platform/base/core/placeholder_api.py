@@ -16,7 +16,7 @@ class Placeholder(BaseHTTPRequestHandler):
 
     leaving: ClassVar[threading.Event] = threading.Event()
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+    def do_GET(self) -> None:
         """Answer; once the pod is told to stop, say so to the readiness probe first."""
         answers = {
             "/": (200, {"service": "placeholder-api", "status": "pending"}),

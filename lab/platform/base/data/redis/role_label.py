@@ -24,6 +24,7 @@ POD = os.environ["HOSTNAME"]
 SELF = f"{POD}.redis-headless.{NAMESPACE}.svc.{os.environ['CLUSTER_DOMAIN']}"
 GROUP = "aikernel"
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+log = logging.getLogger("role")
 LOOK_SECONDS, WRITE_SECONDS, STUCK_SECONDS = 1.0, 10.0, 30.0
 
 
@@ -62,7 +63,7 @@ def write(label: str) -> None:
         },
     )
     trusted = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=5, context=trusted):  # noqa: S310 - likewise
+    with urllib.request.urlopen(request, timeout=5, context=trusted):
         pass
 
 
@@ -71,7 +72,7 @@ class Health(BaseHTTPRequestHandler):
 
     good_at: ClassVar[float] = time.monotonic()
 
-    def do_GET(self) -> None:  # noqa: N802 - the base class names it
+    def do_GET(self) -> None:
         """Answer the kubelet."""
         fresh = time.monotonic() - Health.good_at < STUCK_SECONDS
         self.send_response(200 if fresh else 503)
@@ -92,16 +93,16 @@ def main() -> None:
             now = role()
         except OSError as error:
             now = label  # whether Redis answers is the business of its own probe
-            logging.info("the role is not known: %s", error)
+            log.info("the role is not known: %s", error)
         try:
             if now and (now != label or time.monotonic() - written > WRITE_SECONDS):
                 write(now)
                 if now != label:
-                    logging.info("role %s", now)
+                    log.info("role %s", now)
                 label, written = now, time.monotonic()
             Health.good_at = time.monotonic()
         except OSError as error:
-            logging.info("the label is not written: %s", error)
+            log.info("the label is not written: %s", error)
         time.sleep(LOOK_SECONDS)
 
 
