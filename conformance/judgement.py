@@ -123,7 +123,7 @@ def judge(folder: Path, constitution: Constitution) -> Run:
         problems += _unused_waivers(cases, constitution)
     ordered = tuple(sorted(cases, key=lambda one: (one.control, one.subject, one.case)))
     return Run(
-        folder, about, ordered, tuple(problems), _exit_code(ordered, problems), seal.get("ended", "")
+        folder, about, ordered, tuple(problems), _exit_code(about, ordered, problems), seal.get("ended", "")
     )
 
 
@@ -230,12 +230,12 @@ def _unused_waivers(cases: Iterable[Case], constitution: Constitution) -> Iterab
             )
 
 
-def _exit_code(cases: tuple[Case, ...], problems: list[str]) -> int:
+def _exit_code(about: dict[str, Any], cases: tuple[Case, ...], problems: list[str]) -> int:
     if problems:
         return NOT_WHOLE
     if any(one.gates and one.outcome is Outcome.FAILED for one in cases):
         return VIOLATED
-    if any(one.gates for one in cases):
+    if any(one.gates for one in cases) or not about.get("cluster", {}).get("uid"):
         return UNDECIDED
     real = [one for one in cases if not one.control.startswith("H-")]
     if not any(one.outcome is Outcome.PASSED for one in real):

@@ -92,11 +92,16 @@ def dry_create(
 
 def may(reach: Reach, attributes: dict[str, str]) -> dict[str, Any]:
     """Return what the API says about a right of the suite's own identity."""
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
+    return _review(reach, {"resourceAttributes": attributes})
+
+
+def may_url(reach: Reach, path: str, verb: str = "get") -> dict[str, Any]:
+    """Return what the API says about the suite's own right to a path such as `/version`."""
+    return _review(reach, {"nonResourceAttributes": {"path": path, "verb": verb}})
+
+
+def _review(reach: Reach, spec: dict[str, Any]) -> dict[str, Any]:
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
     answer = request(reach, "POST", KINDS["selfsubjectaccessreviews"].path, body)
     status: dict[str, Any] = answer["status"]
     return status
@@ -207,4 +212,5 @@ PROBES: dict[str, Callable[..., Any]] = {
     "context": context,
     "dry_create": dry_create,
     "may": may,
+    "may_url": may_url,
 }

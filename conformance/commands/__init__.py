@@ -1,0 +1,1 @@
+"""What the `conformance` command can do, one module a command."""

@@ -1,0 +1,249 @@
+"""Look at a cluster, judge it, write the report.
+
+The tests run in a child process; the verdict is not the child's. What must be
+there is written down before it starts, and the sealed ledger is judged against
+that afterwards: a case that is missing is exit 2, whatever the child says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from conformance.commands.common import (
+    ROOT,
+    add_cluster_options,
+    add_map_options,
+    constitution_of,
+    print_json,
+    refuse,
+    say,
+    unpacked,
+)
+from conformance.constitution import Constitution, Control, Danger, Status
+from conformance.evidence import canonical, write_whole
+from conformance.judgement import NOT_WHOLE, PROFILES, USAGE, Run, judge
+from conformance.ledger import FILE, BrokenError, check_evidence, read
+from conformance.selection import SELECTORS, case_id
+from reports import publish, summary
+
+EPILOG = """\
+profiles:
+  gate   read-only, for pipelines
+  audit  read-only and canaries (needs --allow-canaries)
+  full   everything, for lab and rehearsal clusters (needs every --allow flag)
+
+examples:
+  conformance audit                                  the current context, changing nothing
+  conformance audit --profile audit --allow-canaries
+  conformance audit --platform mine.yaml --context staging
+  conformance audit --replay runs/20261124T101500Z   judge recorded evidence again
+"""
+_FLAGS = {
+    Danger.CANARY: ("allow_canaries", "--allow-canaries", "writes canaries and removes them"),
+    Danger.LOAD: ("allow_load", "--allow-load", "puts load on the platform"),
+    Danger.DISRUPTIVE: ("allow_disruption", "--allow-disruption", "breaks things on purpose"),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `audit`."""
+    add_map_options(parser)
+    add_cluster_options(parser)
+    add = parser.add_argument
+    add("--profile", choices=tuple(PROFILES), default="gate", help="what must be decided (%(default)s)")
+    for name, flag, what in _FLAGS.values():
+        add(flag, dest=name, action="store_true", help=f"allow what {what}")
+    add("--no-pods", action="store_true", help="create no vantage pods")
+    add("--replay", type=Path, metavar="RUN", help="judge the evidence of an earlier run; touches no cluster")
+    add("--run-folder", type=Path, help="where the run is kept (default: runs/<UTC time>)")
+    add("-n", "--workers", type=int, default=0, metavar="N", help="judge in N processes")
+    add("--json", action="store_true", help="print run.json instead of the summary")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit, judge, report; return the exit code of the verdict."""
+    constitution = constitution_of(options)
+    if options.replay:
+        _as_recorded(options)
+    _check(options)
+    expected = expected_cases(constitution, options.profile)
+    folder = _new_folder(options)
+    if options.replay:
+        _take_over(options, folder)
+    write_whole(folder / "expected.json", canonical(expected))
+    say(f"audit of {constitution.platform.name}: {len(expected)} cases, run {folder}")
+    code = _watch(_command(options, folder), folder, len(expected))
+    if code == USAGE and not (folder / FILE).exists():
+        say((folder / "pytest.log").read_text(encoding="utf-8", errors="replace").strip())
+        shutil.rmtree(folder)
+        return USAGE
+    judged = judge(folder, constitution)
+    _report(judged, constitution, options)
+    return judged.exit_code
+
+
+def expected_cases(constitution: Constitution, profile: str) -> list[str]:
+    """Return the ids of every case that a run of the profile must contain."""
+    wanted = PROFILES[profile]
+    chosen = [
+        one
+        for one in constitution.tested
+        if one.status is Status.ACTIVE
+        and (not isinstance(one, Control) or wanted & set(one.classes))
+    ]
+    return sorted(
+        case_id(one.id, case)
+        for one in chosen
+        for case in SELECTORS[one.for_each].of(constitution.platform)
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    for danger in PROFILES[options.profile]:
+        name, flag, what = _FLAGS.get(danger, ("", "", ""))
+        if name and not getattr(options, name):
+            refuse(f"the profile {options.profile} {what}: allow it with {flag}, or choose another profile")
+
+
+def _as_recorded(options: argparse.Namespace) -> None:
+    """Check the recorded run, and allow what was allowed then: nothing is touched again."""
+    try:
+        with unpacked(options.replay) as folder:
+            opened, _, seal = read(folder)
+            check_evidence(folder, seal)
+    except BrokenError as broken:
+        refuse(f"{options.replay} cannot be replayed: {broken}", NOT_WHOLE)
+    options.profile = opened["profile"]
+    for danger, (name, _, _) in _FLAGS.items():
+        setattr(options, name, danger in opened["allowed"])
+
+
+def _take_over(options: argparse.Namespace, folder: Path) -> None:
+    """Put the recorded evidence into the new run, which is then judged from its own folder."""
+    with unpacked(options.replay) as recorded:
+        shutil.copytree(recorded / "evidence", folder / "evidence")
+    options.replay = folder
+
+
+def _new_folder(options: argparse.Namespace) -> Path:
+    folder: Path = options.run_folder or (
+        ROOT / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    )
+    if folder.exists() and any(folder.iterdir()):
+        refuse(f"{folder} is not empty; a run never writes over another, choose a new folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        refuse(f"{folder} cannot be made: {error.strerror}; choose another with --run-folder")
+    return folder.resolve()
+
+
+def _command(options: argparse.Namespace, folder: Path) -> list[str]:
+    command = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "-p", "no:cacheprovider", "-q"]
+    command += ["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
+    command += ["--run-folder", str(folder), "--map", str(options.map), "--profile", options.profile]
+    for name in ("platform", "kubeconfig", "context", "route", "replay"):
+        if getattr(options, name):
+            command += [f"--{name}", str(getattr(options, name))]
+    for name in ("allow_canaries", "allow_load", "allow_disruption", "no_pods"):
+        if getattr(options, name):
+            command.append("--" + name.replace("_", "-"))
+    return command + (["-n", str(options.workers)] if options.workers else [])
+
+
+def _watch(command: list[str], folder: Path, expected: int) -> int:
+    """Run the child, show what it finds as it finds it; hand Ctrl-C on and wait for its end."""
+    shown = _Progress(folder, expected)
+    with (folder / "pytest.log").open("wb") as log:
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            start_new_session=True,
+        )
+        try:
+            while child.poll() is None:
+                shown.update()
+                time.sleep(0.2)  # the terminal's pace; no verdict waits here
+        except KeyboardInterrupt:
+            say("\nstopping: the run will be recorded as incomplete (again Ctrl-C: at once)")
+            child.send_signal(signal.SIGINT)
+            try:
+                child.wait(30)
+            except (KeyboardInterrupt, subprocess.TimeoutExpired):
+                child.kill()
+                child.wait()
+        shown.update(last=True)
+    return child.returncode
+
+
+class _Progress:
+    """Follows the ledger: a line per case, and on a terminal a line of what goes on."""
+
+    def __init__(self, folder: Path, expected: int) -> None:
+        self._folder = folder
+        self._expected = expected
+        self._counts: Counter[str] = Counter()
+        self._read = 0
+        self._start = time.monotonic()
+        self._live = sys.stderr.isatty()
+
+    def update(self, *, last: bool = False) -> None:
+        for case in self._new():
+            self._counts[case["outcome"]] += 1
+            if self._live:
+                sys.stderr.write("\r\x1b[K")
+            reason = f"  {case['reason']}" if case["reason"] else ""
+            done = sum(self._counts.values())
+            say(f"[{done:>3}/{self._expected}] {case['outcome']:<14} {case['case']}{reason}"[:240])
+        if self._live and not last:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r\x1b[K{self._line()}"[: width + 4])
+            sys.stderr.flush()
+        elif self._live:
+            sys.stderr.write("\r\x1b[K")
+
+    def _line(self) -> str:
+        counts = ", ".join(f"{n} {word}" for word, n in sorted(self._counts.items()))
+        seconds = int(time.monotonic() - self._start)
+        try:
+            now = (self._folder / "now").read_text(encoding="utf-8")
+        except OSError:
+            now = "collecting"
+        return f"{seconds // 60}:{seconds % 60:02} {counts or 'starting'} · {now}"
+
+    def _new(self) -> list[dict[str, str]]:
+        try:
+            with (self._folder / FILE).open("rb") as file:
+                file.seek(self._read)
+                data = file.read()
+        except OSError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read += len(whole)
+        entries = [json.loads(line) for line in whole.splitlines()]
+        return [one for one in entries if one.get("kind") == "case"]
+
+
+def _report(judged: Run, constitution: Constitution, options: argparse.Namespace) -> None:
+    try:
+        publish(judged, constitution, judged.folder)
+    except OSError as error:
+        say(f"the report could not be written: {error}; the record itself is in {judged.folder}")
+    if options.json:
+        print_json(judged.as_json())
+    else:
+        print(summary(judged))

@@ -1,0 +1,82 @@
+"""What the commands share: options, exit by one sentence, the map."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from conformance.constitution import Constitution, load_constitution
+from conformance.judgement import USAGE
+from conformance.schema import Malformed
+
+ROOT = Path(__file__).parent.parent.parent
+MAP = ROOT / "constitution_map.yaml"
+
+
+def say(text: str) -> None:
+    """Write a line to the log (stderr), where progress and complaints go."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def refuse(sentence: str, code: int = USAGE) -> NoReturn:
+    """End with one sentence that says what is wrong and what to do."""
+    say(f"conformance: {sentence}")
+    raise SystemExit(code)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
+    """Write a result for machines to stdout."""
+    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True))
+
+
+def add_map_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--map` and `--platform`."""
+    parser.add_argument("--map", type=Path, default=MAP, help="the constitution map (%(default)s)")
+    parser.add_argument(
+        "--platform",
+        type=Path,
+        help="a file that declares another cluster's parts, instead of the map's own section",
+    )
+
+
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--kubeconfig`, `--context` and `--route`."""
+    parser.add_argument("--kubeconfig", help="kubeconfig file (KUBECONFIG, ~/.kube/config, in-cluster)")
+    parser.add_argument("--context", help="kubeconfig context (default: the current one)")
+    parser.add_argument(
+        "--route", choices=("auto", "pod-network", "port-forward"), help="how pods are reached"
+    )
+
+
+@contextmanager
+def unpacked(run: Path) -> Iterator[Path]:
+    """Yield the folder of a run that is kept as a folder or as a `.tar.xz` of one."""
+    if run.is_dir():
+        yield run
+        return
+    with tempfile.TemporaryDirectory(prefix="conformance-") as place:
+        try:
+            with tarfile.open(run) as archive:
+                archive.extractall(place, filter="data")
+        except (OSError, tarfile.TarError) as error:
+            refuse(f"{run} is neither the folder of a run nor an archive of one: {error}")
+        found = [one.parent for one in Path(place).rglob("ledger.jsonl")]
+        if len(found) != 1:
+            refuse(f"{run} does not hold exactly one run")
+        yield found[0]
+
+
+def constitution_of(options: argparse.Namespace) -> Constitution:
+    """Load the map that the options name, or end with what is wrong with it."""
+    try:
+        return load_constitution(options.map, options.platform, datetime.now(UTC).date())
+    except Malformed as error:
+        refuse(str(error))
