@@ -53,7 +53,7 @@ def role() -> str:
 
 def write(label: str) -> None:
     """Set the label on this pod; the token is read each time because it is rotated."""
-    request = urllib.request.Request(  # noqa: S310 - the scheme is fixed
+    request = urllib.request.Request(
         f"https://kubernetes.default.svc/api/v1/namespaces/{NAMESPACE}/pods/{POD}",
         data=json.dumps({"metadata": {"labels": {"role": label}}}).encode(),
         method="PATCH",
@@ -63,7 +63,7 @@ def write(label: str) -> None:
         },
     )
     trusted = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-    with urllib.request.urlopen(request, timeout=5, context=trusted):
+    with urllib.request.urlopen(request, timeout=5, context=trusted):  # noqa: S310 - https only
         pass
 
 
