@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from lab import cluster, layout, status, steps
+from lab import addons, cluster, layout, status, steps
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 64, 130
 
 EPILOG = """\
 A real Kubernetes (three nodes) with the reference platform, as processes of this machine.
-It needs root, Debian 12, Go, and about 16 GiB of disk for the first start; no Docker.
+It needs root, Debian 12, Go, and some 20 GiB of disk for the first start; no Docker.
 
-  python -m lab up                       the first time compiles everything, later ones take a minute
+  python -m lab up                       compiles everything once; later it takes a minute
   export KUBECONFIG=$(python -m lab kubeconfig)
   python -m lab break PG-003             violate one control on purpose ...
   python -m lab mend PG-003              ... and put it right again
@@ -77,11 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
             from lab import deploying
 
             deploying.apply(layout.kubeconfig())
+        addons.await_metrics()
         steps.say(f"the lab is up; export KUBECONFIG={layout.kubeconfig()}")
     elif arguments.command == "down":
         cluster.down(purge=arguments.purge)
     elif arguments.command == "status":
-        return OK if status.report() else FAILED
+        lines, well = status.report()
+        print("\n".join(lines))
+        return OK if well else FAILED
     elif arguments.command == "prune":
         cluster.prune()
     elif arguments.command == "load":
@@ -89,7 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         loading.load(arguments.image)
     elif arguments.command == "kubeconfig":
-        return status.kubeconfig(merge=arguments.merge)
+        print(status.kubeconfig())
+        if arguments.merge:
+            steps.say(f"added context {layout.CONTEXT} to {status.merge_kubeconfig()}")
     else:
         _change_platform(arguments)
     return OK

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import string
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import control_plane, layout, loading, pki, steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIRECTORY = layout.SOURCE / "addons"
 BASE = ("base",)
 PODS = ("coredns", "metrics-server")
+WITHIN = "180s"
 
 
 def apply(names: tuple[str, ...]) -> None:
@@ -19,13 +23,24 @@ def apply(names: tuple[str, ...]) -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
 
 
-def await_pods(within: int = 180) -> None:
-    """Wait until the addons' Deployments and the metrics API answer."""
-    for name in PODS:
-        kubectl("rollout", "status", "-n", "kube-system", f"deployment/{name}", f"--timeout={within}s")
-    kubectl(
-        "wait", "--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io", f"--timeout={within}s"
-    )
+def await_dns() -> None:
+    """Wait until the cluster's DNS answers."""
+    kubectl("rollout", "status", "-n", "kube-system", "deployment/coredns", f"--timeout={WITHIN}")
+
+
+def await_metrics() -> None:
+    """Wait until the metrics API answers: after two measurements, so it is the last to do so."""
+    metrics = "apiservice/v1beta1.metrics.k8s.io"
+    with steps.step("wait for metrics", layout.logs() / "kubectl.log"):
+        kubectl(
+            "rollout",
+            "status",
+            "-n",
+            "kube-system",
+            "deployment/metrics-server",
+            f"--timeout={WITHIN}",
+        )
+        kubectl("wait", "--for=condition=Available", metrics, f"--timeout={WITHIN}")
 
 
 def kubectl(*arguments: str, stdin: str | None = None) -> None:

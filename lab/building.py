@@ -8,9 +8,12 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import layout, steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GO_NEEDED = (1, 26, 4)
 MODULES = layout.SOURCE / "gomods"
@@ -49,7 +52,9 @@ def _kubernetes_version() -> tuple[tuple[str, str], ...]:
         "buildDate": "1970-01-01T00:00:00Z",
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return tuple((f"{package}.{name}", value) for package in packages for name, value in values.items())
+    return tuple(
+        (f"{package}.{name}", value) for package in packages for name, value in values.items()
+    )
 
 
 KUBERNETES = Program(
@@ -108,7 +113,7 @@ def build(program: Program) -> Path:
         with steps.step(f"compile {program.names[0]} (first time only)", log):
             cached.parent.mkdir(parents=True, exist_ok=True)
             unfinished = cached.with_suffix(".new")
-            command = ["go", "build", *program.flags(), "-o", unfinished, program.package]
+            command = ["go", "build", *program.flags(), "-o", str(unfinished), program.package]
             steps.run(command, log, cwd=MODULES / program.module, env=environment())
             unfinished.replace(cached)
     for name in program.names:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import (
     addons,
+    api,
     building,
     control_plane,
     debian,
@@ -21,7 +22,11 @@ from lab import (
     steps,
     supervisor,
 )
-from lab.supervisor import Daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.supervisor import Daemon
 
 COLD_GIB = 16.0
 WARM_GIB = 5.0
@@ -33,7 +38,9 @@ def up() -> None:
     """Bring up the cluster with its addons; what already runs as it should is left alone."""
     machine.require_root()
     cold = not layout.binary("kubectl").exists()
-    machine.require_space(layout.cache(), COLD_GIB if cold else WARM_GIB, "sources, builds and images")
+    machine.require_space(
+        layout.cache(), COLD_GIB if cold else WARM_GIB, "sources, builds and images"
+    )
     machine.require_space(layout.state(), WARM_GIB, "nodes and volumes")
     debian.install()
     # One compiler at a time uses both cores; packages are unpacked beside it.
@@ -53,22 +60,23 @@ def up() -> None:
             unpacking.shutdown(wait=False, cancel_futures=True)
             steps.abandon()
             raise
-    with steps.step("wait for DNS and metrics", layout.logs() / "kubectl.log"):
-        addons.await_pods()
+    with steps.step("wait for DNS", layout.logs() / "kubectl.log"):
+        addons.await_dns()
 
 
 def down(*, purge: bool) -> None:
     """Stop everything the lab started and put the machine back; `purge` also removes its data."""
     machine.require_root()
     with steps.step("stop kubelets, pods and control plane"):
-        for prefix in ("kubelet-", "kube-", "lab-volumes", "containerd-", "etcd"):
-            if prefix == "containerd-":
-                for node in layout.NODES:
-                    nodes.clear(node)
-            for pid_file in sorted(supervisor.directory().glob(f"{prefix}*.json")):
-                supervisor.stop(pid_file)
+        supervisor.stop(
+            "kubelet-*", "kube-proxy", "kube-scheduler", "kube-controller-manager", "lab-*"
+        )
+        # It would wait a minute for its watchers; its data is etcd's.
+        supervisor.stop("kube-apiserver", patience=1.0)
+        nodes.clear(list(layout.NODES))
+        supervisor.stop("containerd-*", "etcd")
     with steps.step(
-        "put the machine back: iptables, bridges, addresses, mounts, control groups, kernel parameters"
+        "put the machine back: iptables, network, mounts, control groups, kernel parameters"
     ):
         network.restore()
         machine.restore()
@@ -110,8 +118,8 @@ def daemons() -> list[Daemon]:
 
 def _start_cluster() -> None:
     with steps.step("prepare the machine: kernel parameters, control groups, addresses"):
-        for node in layout.NODES:
-            nodes.clear_if_dead(node)
+        lost = nodes.dead()
+        nodes.clear(lost)
         machine.prepare()
         network.prepare()
     with steps.step("start etcd, API server and three container runtimes", layout.logs()):
@@ -120,8 +128,11 @@ def _start_cluster() -> None:
         supervisor.bring_up([control_plane.api_server()])
         control_plane.write_admin_kubeconfig()
     loading.load(["pause"])
-    with steps.step("start controllers, scheduler, service proxy and three kubelets", layout.logs()):
+    with steps.step(
+        "start controllers, scheduler, service proxy and three kubelets", layout.logs()
+    ):
         addons.apply(addons.BASE)
+        api.mark_lost(lost)
         supervisor.bring_up(control_plane_daemons())
         addons.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
 

@@ -1,16 +1,19 @@
-"""etcd, kube-apiserver, controller manager, scheduler and the volume provisioner, as host processes."""
+"""etcd, API server, controllers, scheduler and volume provisioner, as host processes."""
 
 from __future__ import annotations
 
 import base64
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lab import layout, pki
 from lab.supervisor import Daemon
 from lab.web import answers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOST = "172.30.0.1"
 ETCD = "https://127.0.0.1:2379"
@@ -197,7 +200,7 @@ def write_admin_kubeconfig() -> Path:
 
 
 def _client(kubeconfig: Path, serving: pki.Pair) -> tuple[str, ...]:
-    """Return the flags that controller manager and scheduler share; a single one needs no election."""
+    """Return the flags that both clients share; a single one of a kind needs no election."""
     return (
         f"--kubeconfig={kubeconfig}",
         f"--authentication-kubeconfig={kubeconfig}",

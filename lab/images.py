@@ -18,14 +18,16 @@ import hashlib
 import json
 import os
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lab import layout, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DIRECTORY = layout.SOURCE / "images"
 # One time for every file, so that the same content always has the same digest.
@@ -61,7 +63,7 @@ class Layer:
 
 
 def read(directory: Path) -> Image:
-    """Return the image that a directory describes; raise StepError naming file and key if malformed."""
+    """Return the image of a directory; raise StepError naming file and key if malformed."""
     file = directory / "image.yaml"
     try:
         found = yaml.safe_load(file.read_text())
@@ -71,14 +73,16 @@ def read(directory: Path) -> Image:
         raise steps.StepError(f"{file}: a mapping is expected, see lab/images.py")
     unknown = set(found) - {*LISTS, *TEXTS, *TABLES}
     if unknown:
-        raise steps.StepError(f"{file}: unknown key {sorted(unknown)[0]}")
+        raise steps.StepError(f"{file}: unknown key {min(unknown)}")
     values: dict[str, Any] = {}
     for key, value in found.items():
         values[key] = _typed(file, key, value)
     if ":" not in values.get("name", "").rpartition("/")[2] or values["name"].endswith(":latest"):
         raise steps.StepError(f"{file}: name needs a tag other than latest")
     if values.get("base") and values.get("packages"):
-        raise steps.StepError(f"{file}: packages go into a root of their own, so no base beside them")
+        raise steps.StepError(
+            f"{file}: packages go into a root of their own, so no base beside them"
+        )
     return Image(directory=directory, **values)
 
 
@@ -107,8 +111,8 @@ def archive(image: Image, made_of: list[Layer]) -> Iterator[bytes]:
             while piece := content.read(1 << 20):
                 yield piece
         yield _padding(layer.path.stat().st_size)
-    for name, content in ((config_name, config), ("manifest.json", json.dumps([manifest]).encode())):
-        yield _header(name, len(content)) + content + _padding(len(content))
+    for name, text in ((config_name, config), ("manifest.json", json.dumps([manifest]).encode())):
+        yield _header(name, len(text)) + text + _padding(len(text))
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -128,9 +132,11 @@ def _typed(file: Path, key: str, value: object) -> object:
         return tuple(value)
     if key in TEXTS and isinstance(value, str):
         return value
-    if key in TABLES and isinstance(value, dict):
-        if all(isinstance(part, str) for item in value.items() for part in item):
-            return value
+    texts = isinstance(value, dict) and all(
+        isinstance(part, str) for item in value.items() for part in item
+    )
+    if key in TABLES and texts:
+        return value
     kind = "a list of texts" if key in LISTS else "a text" if key in TEXTS else "a table of texts"
     raise steps.StepError(f"{file}: {key} must be {kind} (quote numbers and booleans)")
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import images, layout, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 def load(names: Iterable[str]) -> None:
@@ -18,16 +21,16 @@ def load(names: Iterable[str]) -> None:
         made_of = images.layers(image)
         digest = images.identity(image, made_of)
         lacking = [node for node in layout.NODES if _loaded(node).get(image.name) != digest]
-        if not lacking:
-            continue
-        log = layout.logs() / "images.log"
-        with (
-            steps.step(f"load {image.name} into {len(lacking)} nodes", log),
-            ThreadPoolExecutor(len(lacking)) as pool,
-        ):
-            list(pool.map(lambda node: _import(node, image, made_of, log), lacking))
-        for node in lacking:
-            _note(node, image.name, digest)
+        if lacking:
+            with steps.step(f"load {image.name} into {len(lacking)} nodes", _log()):
+                _import_all(lacking, image, made_of)
+            for node in lacking:
+                _note(node, image.name, digest)
+
+
+def _import_all(nodes: list[layout.Node], image: images.Image, made_of: list[images.Layer]) -> None:
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        list(pool.map(lambda node: _import(node, image, made_of), nodes))
 
 
 def identity(name: str) -> str:
@@ -36,9 +39,9 @@ def identity(name: str) -> str:
     return images.identity(image, images.layers(image))
 
 
-def _import(node: layout.Node, image: images.Image, made_of: list[images.Layer], log: Path) -> None:
+def _import(node: layout.Node, image: images.Image, made_of: list[images.Layer]) -> None:
     command = ["ctr", "--address", node.socket, "-n", "k8s.io", "images", "import", "-"]
-    with log.open("ab") as output:
+    with _log().open("ab") as output:
         process = subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE,
@@ -54,7 +57,7 @@ def _import(node: layout.Node, image: images.Image, made_of: list[images.Layer],
         except BrokenPipeError:
             pass  # its exit code and log say why
         if process.wait() != 0:
-            raise steps.StepError(f"{node.name} did not take the image {image.name}", log)
+            raise steps.StepError(f"{node.name} did not take the image {image.name}", _log())
 
 
 def _loaded(node: layout.Node) -> dict[str, str]:
@@ -72,3 +75,7 @@ def _note(node: layout.Node, name: str, digest: str) -> None:
 def _notes(node: layout.Node) -> Path:
     """Return the note file, which lives and dies with the node's images."""
     return node.home / "containerd" / "aik-lab-images.json"
+
+
+def _log() -> Path:
+    return layout.logs() / "images.log"

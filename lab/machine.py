@@ -58,12 +58,11 @@ def require_space(path: Path, needed_gib: float, purpose: str) -> None:
 
 def prepare() -> None:
     """Set kernel parameters, mount propagation and control groups for the nodes."""
-    before = _memory()
+    parameters, shared_root = _recall()
     for name in (*WANTED, *TOUCHED):
         with contextlib.suppress(OSError):
-            before["sysctl"].setdefault(name, (PROC_SYS / name).read_text().strip())
-    before.setdefault("shared_root", root_is_shared())
-    _remember(before)
+            parameters.setdefault(name, (PROC_SYS / name).read_text().strip())
+    _remember(parameters, shared_root=root_is_shared() if shared_root is None else shared_root)
     for name, value in WANTED.items():
         _set_kernel_parameter(name, value)
     if not root_is_shared():
@@ -75,15 +74,15 @@ def prepare() -> None:
 
 def restore() -> None:
     """Put back what `prepare` and the daemons changed; the lab's processes must be gone."""
-    before = _memory()
+    parameters, shared_root = _recall()
     unmount_below(layout.state())
     unmount_below(RUNTIME)
     shutil.rmtree(RUNTIME, ignore_errors=True)
     _remove_groups()
-    for name, value in before["sysctl"].items():
+    for name, value in parameters.items():
         with contextlib.suppress(OSError):
             (PROC_SYS / name).write_text(value)
-    if before.get("shared_root") is False:
+    if shared_root is False:
         steps.output_of(["mount", "--make-private", "/"])
     _memory_file().unlink(missing_ok=True)
 
@@ -110,7 +109,7 @@ def unmount_below(directory: Path) -> None:
 
 
 def hierarchies() -> list[Path]:
-    """Return the roots in which a process has a control group: one with v2, one per controller with v1."""
+    """Return where processes have control groups: one root with v2, one per controller with v1."""
     if (CGROUPS / "cgroup.controllers").exists():
         return [CGROUPS]
     return [
@@ -152,7 +151,9 @@ def _remove_groups(patience: float = 5.0) -> None:
     """Remove the lab's control groups; the kernel needs a moment after the last process."""
     end = time.monotonic() + patience
     while True:
-        left = [root / OWN_GROUP for root in hierarchies() if (root / OWN_GROUP).is_dir()]
+        # runc also makes groups in the otherwise unused v2 hierarchy of a hybrid machine.
+        roots = {*hierarchies(), CGROUPS / "unified"}
+        left = [root / OWN_GROUP for root in roots if (root / OWN_GROUP).is_dir()]
         for top in left:
             inner = [path for path in top.rglob("*") if path.is_dir()]
             for group in (*sorted(inner, key=lambda path: -len(path.parts)), top):
@@ -180,15 +181,16 @@ def _memory_file() -> Path:
     return layout.state() / "machine.json"
 
 
-def _memory() -> dict[str, object]:
+def _recall() -> tuple[dict[str, str], bool | None]:
+    """Return what the machine was like: kernel parameters, and whether its root was shared."""
     try:
         found = json.loads(_memory_file().read_text())
-    except (OSError, ValueError):
-        found = {}
-    found.setdefault("sysctl", {})
-    return found
+        return dict(found["sysctl"]), found["shared_root"]
+    except (OSError, ValueError, KeyError):
+        return {}, None
 
 
-def _remember(before: dict[str, object]) -> None:
+def _remember(parameters: dict[str, str], *, shared_root: bool) -> None:
     _memory_file().parent.mkdir(parents=True, exist_ok=True)
-    _memory_file().write_text(json.dumps(before, indent=1))
+    content = {"sysctl": parameters, "shared_root": shared_root}
+    _memory_file().write_text(json.dumps(content, indent=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from lab.web import answers
 
 CNI_PROGRAMS = Path("/usr/lib/cni")
 MARK = "aik-lab"
+CHAINS = "KUBE-"
 PROXY_HEALTH = "http://172.30.0.1:10256/healthz"
 
 
@@ -27,24 +29,18 @@ def prepare() -> None:
     # Without it a machine that has no default route cannot reach a service address,
     # and one that has would use an outside address as the source.
     gateway = layout.NODES[0].address
-    steps.output_of(
-        ["ip", "route", "replace", layout.SERVICE_NETWORK, "dev", "lo", "src", gateway]
-    )
+    steps.output_of(["ip", "route", "replace", layout.SERVICE_NETWORK, "dev", "lo", "src", gateway])
     for rule in _rules():
-        if subprocess.run(["iptables", "-w", "-C", *rule], capture_output=True, check=False).returncode:
+        there = subprocess.run(["iptables", "-w", "-C", *rule], capture_output=True, check=False)
+        if there.returncode != 0:
             steps.output_of(["iptables", "-w", "-I", *rule])
 
 
 def restore() -> None:
-    """Take away what `prepare`, kube-proxy and the CNI plugins added."""
-    if layout.binary("kube-proxy").exists() and shutil.which("iptables"):
-        steps.run([layout.binary("kube-proxy"), "--cleanup"], layout.logs() / "kube-proxy-cleanup.log")
-        _remove_chains()
-        for rule in _rules():
-            while not subprocess.run(
-                ["iptables", "-w", "-D", *rule], capture_output=True, check=False
-            ).returncode:
-                continue
+    """Take away what `prepare`, kube-proxy, kubelet and the bridge plugin added."""
+    for family in ("iptables", "ip6tables"):
+        if shutil.which(family):
+            _remove_rules(family)
     _ignore_absent(["ip", "route", "del", layout.SERVICE_NETWORK, "dev", "lo"])
     for node in layout.NODES:
         _ignore_absent(["ip", "link", "del", node.bridge])
@@ -52,7 +48,7 @@ def restore() -> None:
 
 
 def proxy() -> Daemon:
-    """Return the one kube-proxy, which serves all nodes because they share this machine's network."""
+    """Return the one kube-proxy: all nodes share this machine's network, and so its rules."""
     home = layout.state() / "kube-proxy"
     home.mkdir(parents=True, exist_ok=True)
     user = pki.issue("kube-proxy", pki.authority("ca"), common_name="system:kube-proxy")
@@ -106,8 +102,7 @@ def _write_pod_network(node: layout.Node) -> None:
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
-    port_map = {"type": "portmap", "capabilities": {"portMappings": True}}
-    network = {"cniVersion": "1.0.0", "name": node.bridge, "plugins": [bridge, port_map]}
+    network = {"cniVersion": "1.0.0", "name": node.bridge, "plugins": [bridge]}
     file = node.home / "cni" / "10-lab.conflist"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(network, indent=1))
@@ -121,37 +116,24 @@ def _rules() -> list[list[str]]:
     ]
 
 
-def _remove_chains() -> None:
-    """Remove the chains of kubelet and of the port map plugin, which have no cleanup of their own."""
-    saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
-    table = ""
-    chains: list[tuple[str, str]] = []
+def _remove_rules(family: str) -> None:
+    """Take the lab's rules and Kubernetes' chains out of the tables, and nothing else."""
+    saved = steps.output_of([f"{family}-save"])
+    if (kept := without_ours(saved)) != saved:
+        steps.output_of([f"{family}-restore", "-w"], stdin=kept)
+
+
+def without_ours(saved: str) -> str:
+    """Return `iptables-save` text less the lab's rules and Kubernetes' chains."""
+    kept = []
     for line in saved.splitlines():
-        if line.startswith("*"):
-            table = line[1:]
-        name = line[1:].split()[0] if line.startswith(":") else ""
-        if name.startswith(("KUBE-", "CNI-")):
-            chains.append((table, name))
-    for line_table, rule in _jumps(saved, {name for _, name in chains}):
-        _ignore_absent(["iptables", "-w", "-t", line_table, "-D", *rule])
-    for action in ("-F", "-X"):
-        for chain_table, name in chains:
-            _ignore_absent(["iptables", "-w", "-t", chain_table, action, name])
-
-
-def _jumps(saved: str, chains: set[str]) -> list[tuple[str, list[str]]]:
-    """Return the rules in `iptables-save` text that jump into chains, as table and words after -A."""
-    import shlex
-
-    found: list[tuple[str, list[str]]] = []
-    table = ""
-    for line in saved.splitlines():
-        if line.startswith("*"):
-            table = line[1:]
-        words = shlex.split(line) if line.startswith("-A ") else []
-        if words and "-j" in words and words[words.index("-j") + 1] in chains:
-            found.append((table, words[1:]))
-    return found
+        words = shlex.split(line) if line.startswith("-A ") else line[1:].split()
+        chain = words[1:2] if line.startswith("-A ") else words[:1] if line.startswith(":") else []
+        target = words[words.index("-j") + 1 :][:1] if "-j" in words else []
+        marked = line.startswith("-A ") and MARK in words
+        if not marked and not any(name.startswith(CHAINS) for name in (*chain, *target)):
+            kept.append(line)
+    return "\n".join(kept) + "\n"
 
 
 def _ignore_absent(command: list[str]) -> None:

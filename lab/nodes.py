@@ -1,4 +1,4 @@
-"""Three nodes on one machine: a containerd and a kubelet each, with their own address and directories."""
+"""Three nodes on one machine: a containerd and a kubelet each, with an address of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from lab import layout, machine, network, pki, supervisor
+from lab import layout, machine, pki, supervisor
 from lab.supervisor import Daemon
 from lab.web import answers
 
@@ -83,31 +83,59 @@ def kubelet(node: layout.Node) -> Daemon:
     )
 
 
-def clear_if_dead(node: layout.Node) -> None:
-    """Remove what a node left behind whose containerd is gone; its pods are started anew."""
-    if supervisor.running(containerd(node)):
-        return
-    clear(node)
+def dead() -> list[layout.Node]:
+    """Return the nodes whose containerd does not run: nobody watches over what they left behind."""
+    return [node for node in layout.NODES if not supervisor.running(containerd(node))]
 
 
-def clear(node: layout.Node) -> None:
-    """End a node's containers and shims, and remove its sockets, mounts and address leases."""
-    group = f"{machine.OWN_GROUP}/{node.name}"
-    _signal_all(machine.own_processes(group), signal.SIGTERM)
+def clear(nodes: list[layout.Node]) -> None:
+    """End the containers and shims of nodes, and remove their sockets, mounts and address leases.
+
+    Containers are asked to end first, so that a database closes its files.
+    """
+    groups = [f"{machine.OWN_GROUP}/{node.name}" for node in nodes]
+
+    def contained() -> set[int]:
+        return {pid for group in groups for pid in machine.own_processes(group)}
+
+    _signal_all(contained(), signal.SIGTERM)
     end = time.monotonic() + TERMINATION_SECONDS
-    while machine.own_processes(group) and time.monotonic() < end:
+    while contained() and time.monotonic() < end:
         time.sleep(0.1)
-    while left := machine.own_processes(group) | _shims(node):
+    while left := contained() | {pid for node in nodes for pid in _shims(node)}:
         _signal_all(left, signal.SIGKILL)
         time.sleep(0.1)
-    runtime = machine.RUNTIME / node.name
-    machine.unmount_below(runtime)
-    machine.unmount_below(node.home)
-    shutil.rmtree(runtime, ignore_errors=True)
+    for node in nodes:
+        runtime = machine.RUNTIME / node.name
+        _remove_shim_sockets(runtime)
+        machine.unmount_below(runtime)
+        machine.unmount_below(node.home)
+        shutil.rmtree(runtime, ignore_errors=True)
+        _remove_log_links(node)
+
+
+def _remove_shim_sockets(runtime: Path) -> None:
+    """Remove the sockets that containerd's shims keep outside the node's own directories."""
+    for note in runtime.rglob("address"):
+        with contextlib.suppress(OSError):
+            Path(note.read_text().removeprefix("unix://")).unlink()
+    for directory in (Path("/run/containerd/s"), Path("/run/containerd")):
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # only if nobody else has anything in it
+
+
+def _remove_log_links(node: layout.Node) -> None:
+    """Remove the links to the node's logs, for which kubelet knows only one place."""
+    links = Path("/var/log/containers")
+    for link in links.glob("*.log"):
+        if link.is_symlink() and link.readlink().is_relative_to(node.home):
+            link.unlink()
+    with contextlib.suppress(OSError):
+        links.rmdir()
 
 
 def _shims(node: layout.Node) -> set[int]:
-    """Return the pids of the node's container shims: they carry its socket on their command line."""
+    """Return the pids of the node's shims, which have its socket on their command line."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -204,4 +232,7 @@ conf_dir = "{node.home}/cni"
 
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+Root = "{runtime}/runc"
 """

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from cryptography import x509
@@ -16,6 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 VALID = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
@@ -96,7 +99,7 @@ def service_account_key() -> Path:
 
 
 def write_kubeconfig(path: Path, user: Pair, server: str = layout.API_SERVER) -> Path:
-    """Write a self-contained kubeconfig for a user of the cluster; it is readable by its owner only."""
+    """Write a self-contained kubeconfig for a user of the cluster, readable by its owner only."""
     cluster = {"server": server, "certificate-authority-data": _base64(pair("ca").certificate)}
     credentials = {
         "client-certificate-data": _base64(user.certificate),
@@ -198,10 +201,8 @@ def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.touch(mode=0o600)
     temporary.write_bytes(content)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _base64(path: Path) -> str:
-    import base64
-
     return base64.b64encode(path.read_bytes()).decode()

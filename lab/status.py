@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from lab import layout, steps, supervisor
@@ -21,42 +20,40 @@ NAMES = (
 )
 
 
-def report() -> bool:
-    """Print what runs and what is missing; tell whether all is well."""
-    well = True
-    for name in NAMES:
-        line, good = _daemon(name)
-        well &= good
-        print(line)
+def report() -> tuple[list[str], bool]:
+    """Return lines about what runs and what is missing, and whether all is well."""
+    found = [_daemon(name) for name in NAMES]
     if layout.kubeconfig().exists() and layout.binary("kubectl").exists():
-        for line, good in _cluster():
-            well &= good
-            print(line)
+        found += _cluster()
+    well = all(good for _, good in found)
+    lines = [line for line, _ in found]
     broken = layout.state() / "broken.json"
     if broken.exists():
-        print(f"broken on purpose, see {broken}; `python -m lab mend --all` mends it")
-    print("all is well" if well else "not all is well: `python -m lab up` starts what is missing")
-    return well
+        lines.append(f"broken on purpose, see {broken}; `python -m lab mend --all` mends it")
+    end = "all is well" if well else "not all is well: `python -m lab up` starts what is missing"
+    return [*lines, end], well
 
 
-def kubeconfig(*, merge: bool) -> int:
-    """Print the kubeconfig's path; merge it into the user's own if asked to."""
+def merge_kubeconfig() -> Path:
+    """Add the lab's context to the user's own kubeconfig, and return the path of that."""
+    own = Path.home() / ".kube" / "config"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "KUBECONFIG": f"{kubeconfig()}:{own}"}
+    command = [str(layout.binary("kubectl")), "config", "view", "--flatten"]
+    merged = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    temporary = own.with_name("config.new")
+    temporary.touch(mode=0o600)
+    temporary.write_text(merged)
+    temporary.replace(own)
+    return own
+
+
+def kubeconfig() -> Path:
+    """Return the path of the lab's kubeconfig; raise StepError if there is none yet."""
     path = layout.kubeconfig()
     if not path.exists():
         raise steps.StepError(f"{path} does not exist yet: run `python -m lab up` first")
-    if merge:
-        own = Path.home() / ".kube" / "config"
-        own.parent.mkdir(parents=True, exist_ok=True)
-        env = {**os.environ, "KUBECONFIG": f"{path}:{own}"}
-        command = [str(layout.binary("kubectl")), "config", "view", "--flatten"]
-        merged = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-        temporary = own.with_name("config.new")
-        temporary.touch(mode=0o600)
-        temporary.write_text(merged)
-        temporary.replace(own)
-        print(f"added context {layout.CONTEXT} to {own}", file=sys.stderr)
-    print(path)
-    return 0
+    return path
 
 
 def _daemon(name: str) -> tuple[str, bool]:
@@ -82,7 +79,10 @@ def _cluster() -> list[tuple[str, bool]]:
     unready = [line for line in nodes if line.split()[1] != "Ready"]
     waiting = [line for line in pods if not _pod_is_well(line)]
     lines = [
-        (f"{'nodes':26} {len(nodes) - len(unready)} of {len(layout.NODES)} Ready", len(nodes) - len(unready) == len(layout.NODES)),
+        (
+            f"{'nodes':26} {len(nodes) - len(unready)} of {len(layout.NODES)} Ready",
+            len(nodes) - len(unready) == len(layout.NODES),
+        ),
         (f"{'pods':26} {len(pods) - len(waiting)} of {len(pods)} well", not waiting),
     ]
     return [*lines, *((f"  {line}", False) for line in (*unready, *waiting))]

@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 TAIL_LINES = 15
 _began = time.monotonic()
@@ -83,14 +86,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def output_of(command: Sequence[str | Path]) -> str:
-    """Return what a command prints; raise StepError with its complaint when it fails."""
+def output_of(command: Sequence[str | Path], stdin: str = "") -> str:
+    """Return what a short command prints; raise StepError with its complaint when it fails."""
     done = subprocess.run(
-        [str(word) for word in command],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        [str(word) for word in command], input=stdin, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise StepError(f"`{' '.join(map(str, command))}` failed: {done.stderr.strip()}")
@@ -105,7 +104,7 @@ def wait_until(
     log: Path | None = None,
     every: float = 0.25,
 ) -> None:
-    """Wait until a condition holds, at most `within` seconds; raise StepError when it never does."""
+    """Wait at most `within` seconds for a condition; raise StepError when it does not come."""
     end = time.monotonic() + within
     while not true_now():
         if time.monotonic() > end:

@@ -12,11 +12,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import layout, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 STOP_SECONDS = 20.0
 
@@ -149,26 +152,26 @@ def bring_up(daemons: Iterable[Daemon]) -> None:
         await_ready(daemon)
 
 
-def end(identity: Identity, patience: float = STOP_SECONDS) -> None:
-    """End one process: ask, wait at most `patience` seconds, then kill."""
+def end(*identities: Identity, patience: float = STOP_SECONDS) -> None:
+    """End processes together: ask, wait at most `patience` seconds, then kill."""
     for ask in (signal.SIGTERM, signal.SIGKILL):
-        if not identity.alive():
-            return
-        os.kill(identity.pid, ask)
+        for identity in identities:
+            if identity.alive():
+                os.kill(identity.pid, ask)
         deadline = time.monotonic() + patience
-        while identity.alive() and time.monotonic() < deadline:
-            _reap(identity.pid)
+        while any(map(Identity.alive, identities)) and time.monotonic() < deadline:
+            for identity in identities:
+                _reap(identity.pid)
             time.sleep(0.05)
 
 
-def stop(pid_file: Path, patience: float = STOP_SECONDS) -> bool:
-    """Stop the daemon of a pid file, if it still is the one; tell whether it ran."""
-    found = recorded(pid_file)
-    ran = bool(found and found[0].alive())
-    if found and ran:
-        end(found[0], patience)
-    pid_file.unlink(missing_ok=True)
-    return ran
+def stop(*patterns: str, patience: float = STOP_SECONDS) -> None:
+    """Stop the daemons whose names match: those that still are the ones of their pid files."""
+    pid_files = [file for pattern in patterns for file in directory().glob(f"{pattern}.json")]
+    found = [known[0] for file in pid_files if (known := recorded(file))]
+    end(*(identity for identity in found if identity.alive()), patience=patience)
+    for file in pid_files:
+        file.unlink(missing_ok=True)
 
 
 def _reap(pid: int) -> None:

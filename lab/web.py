@@ -5,7 +5,10 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECONDS = 2.0
 
