@@ -68,7 +68,8 @@ def get(reach: Reach, kind: str, name: str, namespace: str = "") -> dict[str, An
 
 def version(reach: Reach) -> dict[str, Any]:
     """Return what `/version` says."""
-    return request(reach, "GET", "/version")
+    answer: dict[str, Any] = request(reach, "GET", "/version")
+    return answer
 
 
 def context(reach: Reach) -> dict[str, str]:
@@ -101,7 +102,11 @@ def may_url(reach: Reach, path: str, verb: str = "get") -> dict[str, Any]:
 
 
 def _review(reach: Reach, spec: dict[str, Any]) -> dict[str, Any]:
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": spec,
+    }
     answer = request(reach, "POST", KINDS["selfsubjectaccessreviews"].path, body)
     status: dict[str, Any] = answer["status"]
     return status
@@ -120,8 +125,14 @@ def request(
     if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP has it
         return content
     message = content.get("message", "") if isinstance(content, dict) else str(content)[:200]
-    kind = _KINDS_OF_STATUS.get(status, "unreachable" if status >= 500 else "malformed")  # noqa: PLR2004
-    raise LookError(kind, f"the API answered {status}: {message}", {"status": status})
+    raise LookError(
+        kind_of_status(status), f"the API answered {status}: {message}", {"status": status}
+    )
+
+
+def kind_of_status(status: int) -> str:
+    """Return the kind of `LookError` that an HTTP status of the API stands for."""
+    return _KINDS_OF_STATUS.get(status, "unreachable" if status >= 500 else "malformed")  # noqa: PLR2004
 
 
 def exchange(
