@@ -7,7 +7,6 @@ that afterwards: a case that is missing is exit 2, whatever the child says.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conformance.commands.common import (
     ROOT,
@@ -35,6 +35,9 @@ from conformance.judgement import NOT_WHOLE, PROFILES, USAGE, Run, judge
 from conformance.ledger import FILE, BrokenError, check_evidence, read
 from conformance.selection import SELECTORS, case_id
 from reports import publish, summary
+
+if TYPE_CHECKING:
+    import argparse
 
 EPILOG = """\
 profiles:
@@ -60,11 +63,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_map_options(parser)
     add_cluster_options(parser)
     add = parser.add_argument
-    add("--profile", choices=tuple(PROFILES), default="gate", help="what must be decided (%(default)s)")
+    add(
+        "--profile",
+        choices=tuple(PROFILES),
+        default="gate",
+        help="what must be decided (%(default)s)",
+    )
     for name, flag, what in _FLAGS.values():
         add(flag, dest=name, action="store_true", help=f"allow what {what}")
     add("--no-pods", action="store_true", help="create no vantage pods")
-    add("--replay", type=Path, metavar="RUN", help="judge the evidence of an earlier run; touches no cluster")
+    add(
+        "--replay",
+        type=Path,
+        metavar="RUN",
+        help="judge the evidence of an earlier run; touches no cluster",
+    )
     add("--run-folder", type=Path, help="where the run is kept (default: runs/<UTC time>)")
     add("-n", "--workers", type=int, default=0, metavar="N", help="judge in N processes")
     add("--json", action="store_true", help="print run.json instead of the summary")
@@ -112,7 +125,10 @@ def _check(options: argparse.Namespace) -> None:
     for danger in PROFILES[options.profile]:
         name, flag, what = _FLAGS.get(danger, ("", "", ""))
         if name and not getattr(options, name):
-            refuse(f"the profile {options.profile} {what}: allow it with {flag}, or choose another profile")
+            refuse(
+                f"the profile {options.profile} {what}: "
+                f"allow it with {flag}, or choose another profile"
+            )
 
 
 def _as_recorded(options: argparse.Namespace) -> None:
@@ -151,7 +167,14 @@ def _new_folder(options: argparse.Namespace) -> Path:
 def _command(options: argparse.Namespace, folder: Path) -> list[str]:
     command = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "-p", "no:cacheprovider", "-q"]
     command += ["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
-    command += ["--run-folder", str(folder), "--map", str(options.map), "--profile", options.profile]
+    command += [
+        "--run-folder",
+        str(folder),
+        "--map",
+        str(options.map),
+        "--profile",
+        options.profile,
+    ]
     for name in ("platform", "kubeconfig", "context", "route", "replay"):
         if getattr(options, name):
             command += [f"--{name}", str(getattr(options, name))]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from conformance.constitution import Constitution, load_constitution
 from conformance.judgement import USAGE
 from conformance.schema import Malformed
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent.parent
 MAP = ROOT / "constitution_map.yaml"
@@ -32,7 +34,7 @@ def refuse(sentence: str, code: int = USAGE) -> NoReturn:
     raise SystemExit(code)
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - JSON
+def print_json(value: object) -> None:
     """Write a result for machines to stdout."""
     print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=True))
 
@@ -49,7 +51,9 @@ def add_map_options(parser: argparse.ArgumentParser) -> None:
 
 def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     """Add `--kubeconfig`, `--context` and `--route`."""
-    parser.add_argument("--kubeconfig", help="kubeconfig file (KUBECONFIG, ~/.kube/config, in-cluster)")
+    parser.add_argument(
+        "--kubeconfig", help="kubeconfig file (KUBECONFIG, ~/.kube/config, in-cluster)"
+    )
     parser.add_argument("--context", help="kubeconfig context (default: the current one)")
     parser.add_argument(
         "--route", choices=("auto", "pod-network", "port-forward"), help="how pods are reached"

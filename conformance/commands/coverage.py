@@ -6,12 +6,15 @@ cannot decide, a break in the lab, and a day on which its mutants were caught.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from conformance import inventory
 from conformance.commands.common import ROOT, add_map_options, constitution_of, print_json
 from conformance.constitution import Constitution, Control, Status
+
+if TYPE_CHECKING:
+    import argparse
 
 EPILOG = """\
 examples:
@@ -34,7 +37,11 @@ def run(options: argparse.Namespace) -> int:
             {
                 "controls": [facts(one) for one in constitution.controls],
                 "claims": [
-                    {"ref": one.ref, "kind": one.kind, "controls": [c.id for c in constitution.answering(one.ref)]}
+                    {
+                        "ref": one.ref,
+                        "kind": one.kind,
+                        "controls": [c.id for c in constitution.answering(one.ref)],
+                    }
                     for one in constitution.claims
                 ],
             }

@@ -6,13 +6,15 @@ are verified before they are compared.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.commands.common import print_json, refuse, say, unpacked
 from conformance.judgement import CONFORMANT, NOT_WHOLE, VIOLATED
 from conformance.ledger import BrokenError, check_evidence, read
+
+if TYPE_CHECKING:
+    import argparse
 
 EPILOG = """\
 exit codes: 0 nothing became worse · 1 something did · 2 a record is broken
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         for case in sorted(set(first) | set(second))
         if first.get(case) != second.get(case)
     ]
-    changes.sort(key=lambda one: _step(one), reverse=True)
+    changes.sort(key=_step, reverse=True)
     worse = [one for one in changes if _step(one) > 0 and one["before"] != "missing"]
     if options.json:
         print_json({"changes": changes, "worse": len(worse)})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
+from typing import TYPE_CHECKING
 
 from conformance import inventory
 from conformance.commands.common import ROOT, add_map_options, constitution_of, print_json, refuse
 from conformance.constitution import Constitution, Control, SelfCheck
 from conformance.selection import SELECTORS, case_id
+
+if TYPE_CHECKING:
+    import argparse
 
 EPILOG = """\
 examples:
@@ -19,7 +22,9 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `explain`."""
-    parser.add_argument("id", help="a control, a self-check, an article, a metric, a limitation, a risk")
+    parser.add_argument(
+        "id", help="a control, a self-check, an article, a metric, a limitation, a risk"
+    )
     add_map_options(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
@@ -33,7 +38,11 @@ def run(options: argparse.Namespace) -> int:
         near = difflib.get_close_matches(name, names, 3)
         hint = f"did you mean {', '.join(near)}?" if near else "see: conformance coverage"
         refuse(f"nothing is called {options.id}; {hint}")
-    facts = _claim(name, constitution) if _is_claim(name, constitution) else _control(name, constitution)
+    facts = (
+        _claim(name, constitution)
+        if _is_claim(name, constitution)
+        else _control(name, constitution)
+    )
     if options.json:
         print_json(facts)
         return 0
@@ -55,9 +64,8 @@ def _claim(name: str, constitution: Constitution) -> dict[str, object]:
         one.kind: f"{one.ref}: {one.title}",
         "says": f"line {one.line}: {one.text}",
         "marked": one.mark or "no mark",
-        "decided by": [
-            f"{c.id} ({c.status}) {c.title}" for c in constitution.answering(name)
-        ] or [one.undecided or "-"],
+        "decided by": [f"{c.id} ({c.status}) {c.title}" for c in constitution.answering(name)]
+        or [one.undecided or "-"],
     }
 
 

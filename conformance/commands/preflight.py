@@ -6,7 +6,6 @@ active controls of the profile need. Changes nothing.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -19,11 +18,13 @@ from conformance.commands.common import (
     refuse,
 )
 from conformance.commands.rbac import needed, places
-from conformance.constitution import Right
 from conformance.evidence import LookError
 from conformance.judgement import CONFORMANT, PROFILES, UNDECIDED
 
 if TYPE_CHECKING:
+    import argparse
+
+    from conformance.constitution import Right
     from conformance.live.reach import Reach
 
 EPILOG = """\
@@ -41,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask for every right once; print what is missing and whom it leaves undecided."""
-    from conformance.live.reach import Reach  # noqa: PLC0415 - client libraries load on first use
+    from conformance.live.reach import Reach
 
     constitution = constitution_of(options)
     wanted: dict[tuple[str, Right, str], set[str]] = defaultdict(set)
@@ -58,9 +59,14 @@ def run(options: argparse.Namespace) -> int:
         refuse(f"the cluster cannot be asked: {error}")
     lost = sorted({control for controls in missing.values() for control in controls})
     if options.json:
-        print_json({"missing": {key: sorted(value) for key, value in missing.items()}, "undecided": lost})
+        print_json(
+            {"missing": {key: sorted(value) for key, value in missing.items()}, "undecided": lost}
+        )
     elif not missing:
-        print(f"nothing is missing: all {len(wanted)} rights of the profile {options.profile} are there")
+        print(
+            f"nothing is missing: all {len(wanted)} rights "
+            f"of the profile {options.profile} are there"
+        )
     else:
         for key, controls in sorted(missing.items()):
             print(f"missing: {key:<50} leaves undecided: {', '.join(sorted(controls))}")
@@ -68,10 +74,8 @@ def run(options: argparse.Namespace) -> int:
     return UNDECIDED if missing else CONFORMANT
 
 
-def _missing(
-    reach: Reach, wanted: dict[tuple[str, Right, str], set[str]]
-) -> dict[str, set[str]]:
-    from conformance.live import kubernetes  # noqa: PLC0415 - as above
+def _missing(reach: Reach, wanted: dict[tuple[str, Right, str], set[str]]) -> dict[str, set[str]]:
+    from conformance.live import kubernetes
 
     def allowed(key: tuple[str, Right, str]) -> bool:
         verb, right, place = key
@@ -84,8 +88,9 @@ def _missing(
     with ThreadPoolExecutor(8) as pool:
         answers = dict(zip(wanted, pool.map(allowed, wanted), strict=True))
     return {
-        f"{verb} {right.url or right.resource}" + (f" in {place}" if place else ""): wanted[verb, right, place]
+        f"{verb} {right.url or right.resource}" + (f" in {place}" if place else ""): wanted[
+            verb, right, place
+        ]
         for (verb, right, place), yes in answers.items()
         if not yes
     }
-

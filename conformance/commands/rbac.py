@@ -9,16 +9,18 @@ credentials otherwise.
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from conformance.commands.common import add_map_options, constitution_of, refuse
 from conformance.constitution import Constitution, Control, Right, SelfCheck, Status
 from conformance.judgement import PROFILES
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator
 
 EPILOG = """\
 examples:
@@ -35,7 +37,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", choices=tuple(PROFILES), default="audit", help="%(default)s")
     parser.add_argument("--bind", metavar="NAMESPACE/ACCOUNT", help="also print the bindings to it")
     parser.add_argument(
-        "--without", action="append", default=[], metavar="'VERB RESOURCE'", help="leave a right out"
+        "--without",
+        action="append",
+        default=[],
+        metavar="'VERB RESOURCE'",
+        help="leave a right out",
     )
 
 
@@ -120,7 +126,12 @@ def _rules(found: set[tuple[str, str, str]]) -> Iterator[dict[str, Any]]:
             yield {"nonResourceURLs": [resource], "verbs": sorted(verbs)}
         elif resource.startswith("secrets:"):
             names = [resource.partition(":")[2]]
-            yield {"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": sorted(verbs)}
+            yield {
+                "apiGroups": [""],
+                "resources": ["secrets"],
+                "resourceNames": names,
+                "verbs": sorted(verbs),
+            }
         else:
             yield {"apiGroups": [group], "resources": [resource], "verbs": sorted(verbs)}
 

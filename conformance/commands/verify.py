@@ -8,12 +8,15 @@ give it with --seal to show that the run is the very one.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conformance.commands.common import print_json, say, unpacked
 from conformance.judgement import CONFORMANT, NOT_WHOLE
 from conformance.ledger import BrokenError, check_evidence, read
+
+if TYPE_CHECKING:
+    import argparse
 
 EPILOG = """\
 examples:
@@ -26,7 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `verify`."""
     parser.add_argument("record", type=Path, metavar="RUN", help="folder of a run, or its .tar.xz")
     parser.add_argument("--cluster", metavar="UID", help="demand that this cluster was looked at")
-    parser.add_argument("--newer-than", metavar="DATE", help="demand that the run began after (ISO 8601)")
+    parser.add_argument(
+        "--newer-than", metavar="DATE", help="demand that the run began after (ISO 8601)"
+    )
     parser.add_argument("--seal", metavar="DIGEST", help="demand this very seal")
     parser.add_argument("--whole", action="store_true", help="refuse a partial or replayed run")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -60,7 +65,9 @@ def run(options: argparse.Namespace) -> int:
     return CONFORMANT
 
 
-def _demands(options: argparse.Namespace, opened: dict[str, object], seal: dict[str, object]) -> None:
+def _demands(
+    options: argparse.Namespace, opened: dict[str, object], seal: dict[str, object]
+) -> None:
     cluster = opened["cluster"]
     uid = cluster.get("uid") if isinstance(cluster, dict) else None
     if options.cluster and uid != options.cluster:

@@ -1,0 +1,259 @@
+"""Never green over nothing: every way of not looking ends non-zero, with its reason named."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from conformance.ledger import BrokenError, read
+from tests.miniature import SELF_CHECK, UID, Miniature, build, serve_api
+
+PASSES = 'verdict.expect(True, subject="s", claim="holds", observed="it does")\n'
+
+
+def control(body: str, name: str = "PLT-NS-001", function: str = "test_it") -> str:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return f'\n@pytest.mark.control("{name}")\ndef {function}(verdict):\n{lines}'
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[ThreadingHTTPServer]:
+    server = serve_api()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def project(tmp_path: Path, api: ThreadingHTTPServer) -> Miniature:
+    return build(tmp_path / "project", api)
+
+
+def test_a_good_project_is_conformant(project: Miniature) -> None:
+    done = project.audit()
+    assert done.returncode == 0, done.stderr
+    opened, cases, _ = read(project.folder / "run")
+    assert opened["cluster"]["uid"] == UID
+    assert [one["outcome"] for one in cases] == ["passed", "passed"]
+    assert "[  2/2]" in done.stderr
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["serial", "parallel"])
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        ("for _ in []:\n    verdict.expect(False, subject='s', claim='c', observed='')", 3, "nothing was examined"),
+        ("pytest.skip('not today')", 3, "skipped itself"),
+        ("pytest.xfail('known')", 3, "broke"),
+        ("return False", 3, "broke"),
+        ("raise ValueError('oh')", 3, "ValueError: oh"),
+        ("assert False", 3, "AssertionError"),
+        ("verdict.expect([1], subject='s', claim='c', observed='')", 3, "TypeError"),
+        ("import threading\nt = threading.Thread(target=lambda: 1 / 0)\nt.start()\nt.join()", 3, ""),
+        (PASSES + "verdict.expect(False, subject='t', claim='c', observed='')", 1, "t: c"),
+        (PASSES + "raise ValueError('late')", 3, "late"),
+        (PASSES + "verdict.undecided(subject='t', claim='c', reason='denied')", 3, "denied"),
+        ("verdict.not_measured(subject='t', claim='c', reason='window')", 3, "window"),
+        ("verdict.advise(subject='t', claim='c', observed='old')", 3, "inconclusive"),
+        ("pytest.exit('bye', returncode=0)", 2, "incomplete"),
+        ("import sys\nsys.exit(0)", 2, ""),
+        ("import os\nos._exit(0)", 2, ""),
+    ],
+)  # fmt: skip
+def test_no_body_of_a_test_makes_nothing_green(
+    project: Miniature, body: str, code: int, said: str, workers: list[str]
+) -> None:
+    project.suite(SELF_CHECK + control(body))
+    done = project.audit(*workers)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("suite", "said"),
+    [
+        ("", "is missing"),
+        (SELF_CHECK, "PLT-NS-001 is missing"),
+        ("def test_free(): pass\n", "has no @pytest.mark.control"),
+        ("import nowhere\n", "is missing"),
+        ("def broken(:\n", "is missing"),
+        (SELF_CHECK + control(PASSES) + control(PASSES, function="test_again"), "two records"),
+        (SELF_CHECK + control(PASSES, "PLT-NS-009"), "not in the map"),
+        (SELF_CHECK + control(PASSES) + control(PASSES, "H-03"), "is missing"),
+        (SELF_CHECK + control(PASSES) + control(PASSES), "functions called test_it"),
+    ],
+)  # fmt: skip
+def test_no_set_of_tests_hides_a_case(project: Miniature, suite: str, said: str) -> None:
+    project.suite(suite)
+    done = project.audit()
+    assert done.returncode in {2, 64}, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr + _log(project)
+
+
+def _log(project: Miniature) -> str:
+    log = project.folder / "run" / "pytest.log"
+    return log.read_text() if log.exists() else ""
+
+
+def test_an_empty_parametrisation_is_no_pass(project: Miniature) -> None:
+    project.map({"id": "PLT-NS-001", "for_each": "services"})
+    project.suite(
+        SELF_CHECK
+        + '\n@pytest.mark.control("PLT-NS-001")\ndef test_it(service, verdict):\n    '
+        + PASSES
+    )
+    done = project.audit()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "not applicable" in done.stdout + done.stderr
+
+
+def test_a_case_of_each_declared_part_is_demanded(project: Miniature) -> None:
+    project.map({"id": "PLT-NS-001", "for_each": "namespaces"})
+    project.suite(
+        SELF_CHECK
+        + '\n@pytest.mark.control("PLT-NS-001")\ndef test_it(namespace, verdict):\n'
+        + "    if namespace.name == 'one':\n        "
+        + PASSES
+    )
+    done = project.audit()
+    assert done.returncode == 3
+    assert {one["case"] for one in project.entries()[1:-1]} == {
+        "H-03",
+        "PLT-NS-001[one]",
+        "PLT-NS-001[two]",
+    }
+
+
+def test_deselected_cases_leave_a_partial_run(project: Miniature) -> None:
+    done = project.pytest("-k", "clock")
+    assert "PARTIAL" in done.stdout
+    assert done.returncode == 3  # a self-check alone shows nothing of the platform
+
+
+def test_everything_deselected_is_not_green(project: Miniature) -> None:
+    assert project.pytest("-k", "nothing_is_called_so").returncode not in {0, 1}
+
+
+def test_a_self_check_that_fails_takes_the_decision_away(project: Miniature) -> None:
+    project.map({"id": "PLT-NS-001", "needs": {"guards": ["H-03"]}})
+    project.suite(SELF_CHECK.replace("True", "False") + control(PASSES))
+    done = project.audit("--json")
+    case = next(c for c in json.loads(done.stdout)["cases"] if c["control"] == "PLT-NS-001")
+    assert (case["outcome"], case["notes"]) == ("inconclusive", ["blocked by H-03"])
+    assert done.returncode == 1  # the self-check itself failed
+
+
+def test_a_waived_case_is_still_shown_failed(project: Miniature) -> None:
+    waiver = (
+        "waivers: [{control: PLT-NS-001, subject: s, reason: moving, owner: ann, "
+        "approved_by: bob, ticket: T-1, until: 2027-01-31}]\n"
+    )
+    project.map({"id": "PLT-NS-001"}, tail=waiver)
+    project.suite(SELF_CHECK + control(PASSES.replace("True", "False")))
+    done = project.audit("--json")
+    case = next(c for c in json.loads(done.stdout)["cases"] if c["control"] == "PLT-NS-001")
+    assert (case["outcome"], case["notes"], case["gates"]) == ("failed", ["waived"], False)
+
+
+def test_a_waiver_that_waives_nothing_fails_the_run(project: Miniature) -> None:
+    waiver = (
+        "waivers: [{control: PLT-NS-001, subject: s, reason: moving, owner: ann, "
+        "approved_by: bob, ticket: T-1, until: 2027-01-31}]\n"
+    )
+    project.map({"id": "PLT-NS-001"}, tail=waiver)
+    done = project.audit()
+    assert done.returncode == 2
+    assert "waives nothing" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("plugin", ["--showlocals"])
+def test_what_would_show_secrets_is_refused(project: Miniature, plugin: str) -> None:
+    done = project.pytest(plugin)
+    assert done.returncode == 64
+    assert "credentials" in done.stdout + done.stderr
+
+
+def test_a_malformed_map_ends_before_the_first_request(project: Miniature) -> None:
+    map_file = project.folder / "constitution_map.yaml"
+    map_file.write_text(map_file.read_text().replace("A5.1", "no"))
+    done = project.audit()
+    assert done.returncode == 64
+    assert "constitution_map.yaml:" in done.stderr
+    assert not (project.folder / "run").exists()
+
+
+def test_a_run_never_writes_over_another(project: Miniature) -> None:
+    assert project.audit().returncode == 0
+    done = project.audit()
+    assert done.returncode == 64
+    assert "not empty" in done.stderr
+
+
+def test_an_unreachable_cluster_is_undecided_and_says_so(project: Miniature) -> None:
+    config = project.folder / "kubeconfig"
+    config.write_text(config.read_text().replace("http://127.0.0.1:", "http://127.0.0.1:1"))
+    project.suite(
+        SELF_CHECK + "\n@pytest.mark.control('PLT-NS-001')\ndef test_it(cluster, verdict):\n"
+        "    cluster.all('pods')\n"
+    )
+    done = project.audit()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "unreachable" in done.stdout + done.stderr
+
+
+def test_a_run_that_is_killed_at_any_point_is_not_whole(project: Miniature) -> None:
+    body = "import time\ntime.sleep(0.05)\n" + PASSES
+    names = [f"PLT-WL-{n:03}" for n in range(1, 9)]
+    project.map(*({"id": name} for name in names))
+    project.suite(SELF_CHECK + "".join(control(body, n, f"test_{i}") for i, n in enumerate(names)))
+    chance = random.Random(20261124)  # noqa: S311 - repeatable points in time
+    for attempt in range(6):
+        run = project.folder / f"run{attempt}"
+        child = subprocess.Popen(
+            [
+                sys.executable, "-m", "pytest", "suites", "--run-folder", str(run),
+                "--kubeconfig", str(project.folder / "kubeconfig"),
+            ],
+            cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + 20
+        while not (run / "ledger.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.3))
+        child.kill()
+        child.wait()
+        with pytest.raises(BrokenError):
+            read(run)
+
+
+def test_ctrl_c_leaves_a_record_that_says_it_is_incomplete(project: Miniature) -> None:
+    names = [f"PLT-WL-{n:03}" for n in range(1, 9)]
+    project.map(*({"id": name} for name in names))
+    body = "import time\ntime.sleep(0.5)\n" + PASSES
+    project.suite(SELF_CHECK + "".join(control(body, n, f"test_{i}") for i, n in enumerate(names)))
+    run = project.folder / "run"
+    child = subprocess.Popen(
+        [
+            sys.executable, "-m", "pytest", "suites", "--run-folder", str(run),
+            "--kubeconfig", str(project.folder / "kubeconfig"),
+        ],
+        cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=dict(os.environ),
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not (run / "ledger.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    _, _, seal = read(run)
+    assert "incomplete" in seal["problems"][0]
+    assert child.returncode == 2, out
