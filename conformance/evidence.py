@@ -14,14 +14,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from conformance.verdict import UndecidedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
 Json = Any
 _PROBE_THREADS = 16
@@ -133,7 +135,9 @@ class Answer:
         """Return one sentence that says why there is no value."""
         if self.error is None:
             return ""
-        return f"{self.question.probe} {self.question.subject}: {self.kind}: {self.error['message']}"
+        return (
+            f"{self.question.probe} {self.question.subject}: {self.kind}: {self.error['message']}"
+        )
 
     @property
     def time(self) -> datetime:

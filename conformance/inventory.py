@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,10 @@ def tests(root: Path) -> dict[str, Test]:
             if isinstance(node, ast.FunctionDef):
                 text = ast.get_docstring(node) or ""
                 for mark in node.decorator_list:
-                    if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.control":
+                    if (
+                        isinstance(mark, ast.Call)
+                        and ast.unparse(mark.func) == "pytest.mark.control"
+                    ):
                         name = ast.literal_eval(mark.args[0])
                         found[name] = Test(str(file.relative_to(root)), node.lineno, text)
     return found
@@ -33,7 +39,9 @@ def tests(root: Path) -> dict[str, Test]:
 
 def worlds(root: Path, control: str) -> list[str]:
     """Return the adjectives of a control's worlds."""
-    return sorted(one.parent.name for one in (root / "tests/worlds" / control).glob("*/expected.json"))
+    return sorted(
+        one.parent.name for one in (root / "tests/worlds" / control).glob("*/expected.json")
+    )
 
 
 def break_file(root: Path, control: str) -> Path | None:

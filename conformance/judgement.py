@@ -8,14 +8,16 @@ outcomes (never in their place), and the exit code follows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.constitution import Constitution, Control, Danger, SelfCheck
 from conformance.ledger import BrokenError, check_evidence, read
 from conformance.verdict import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 CONFORMANT, VIOLATED, NOT_WHOLE, UNDECIDED, USAGE = 0, 1, 2, 3, 64
 WORDS = {
@@ -117,13 +119,20 @@ def judge(folder: Path, constitution: Constitution) -> Run:
     problems += seal.get("problems", [])
     if about.get("map") != constitution.digest:
         problems.append("the run was made with another map or platform file than this one")
-    cases = _guarded([_case(one, constitution, str(about.get("profile"))) for one in records], about)
+    cases = _guarded(
+        [_case(one, constitution, str(about.get("profile"))) for one in records], about
+    )
     cases = [_noted(one, cases, constitution) for one in cases]
     if about.get("whole"):
         problems += _unused_waivers(cases, constitution)
     ordered = tuple(sorted(cases, key=lambda one: (one.control, one.subject, one.case)))
     return Run(
-        folder, about, ordered, tuple(problems), _exit_code(about, ordered, problems), seal.get("ended", "")
+        folder,
+        about,
+        ordered,
+        tuple(problems),
+        _exit_code(about, ordered, problems),
+        seal.get("ended", ""),
     )
 
 

@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.evidence import canonical, manifest, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE = "ledger.jsonl"
 MANIFEST = "manifest.json"

@@ -126,7 +126,7 @@ class Verdict:
         self.level = level
         return self
 
-    def expect(  # noqa: PLR0913 - the parts of a finding, all named
+    def expect(
         self,
         holds: bool,  # noqa: FBT001 - the claim itself
         *,
@@ -150,7 +150,13 @@ class Verdict:
         return holds
 
     def given(
-        self, holds: bool, *, subject: object, claim: str, observed: object, advice: str = ""  # noqa: FBT001
+        self,
+        holds: bool,  # noqa: FBT001 - the claim itself
+        *,
+        subject: object,
+        claim: str,
+        observed: object,
+        advice: str = "",
     ) -> bool:
         """State a positive control: where it does not hold, the subject is undecided.
 
@@ -159,12 +165,12 @@ class Verdict:
         if not isinstance(holds, bool):
             raise TypeError(f"a control is True or False, not {type(holds).__name__}")
         if not holds:
-            self._add(subject, claim, Outcome.INCONCLUSIVE, "the instrument works", observed, advice, "")
+            self._add(
+                subject, claim, Outcome.INCONCLUSIVE, "the instrument works", observed, advice, ""
+            )
         return holds
 
-    def undecided(
-        self, *, subject: object, claim: str, reason: str, blocked_by: str = ""
-    ) -> None:
+    def undecided(self, *, subject: object, claim: str, reason: str, blocked_by: str = "") -> None:
         """State that a claim could not be decided, and why."""
         note = f"blocked by {blocked_by}" if blocked_by else ""
         self._add(subject, claim, Outcome.INCONCLUSIVE, "an answer", reason, "", note)
@@ -185,7 +191,9 @@ class Verdict:
         """
         self._add(subject, claim, Outcome.PASSED, "", observed, "", "advisory")
 
-    def at_least(self, minimum: int, things: Iterable[object], *, subject: object, claim: str) -> bool:
+    def at_least(
+        self, minimum: int, things: Iterable[object], *, subject: object, claim: str
+    ) -> bool:
         """Fail where fewer than `minimum` subjects exist; a for-all over nothing proves nothing.
 
         Adds a finding only on failure. `minimum` must be 1 or more.
@@ -204,7 +212,13 @@ class Verdict:
             yield
         except UndecidedError as undecided:
             self._add(
-                subject, claim, Outcome.INCONCLUSIVE, "an answer", undecided.reason, "", "",
+                subject,
+                claim,
+                Outcome.INCONCLUSIVE,
+                "an answer",
+                undecided.reason,
+                "",
+                "",
                 undecided.evidence,
             )
 
@@ -212,7 +226,7 @@ class Verdict:
         """Return the outcome of the case so far."""
         return combine(one.outcome for one in self.findings if one.note != "advisory")
 
-    def _add(  # noqa: PLR0913 - as `expect`
+    def _add(
         self,
         subject: object,
         claim: str,

@@ -6,10 +6,13 @@ replay decides exactly as the run did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from conformance.evidence import Answer, Lens, Question
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conformance.evidence import Answer, Lens, Question
 
 
 @dataclass(frozen=True)

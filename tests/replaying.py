@@ -15,18 +15,20 @@ import ast
 import importlib.util
 import inspect
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fixtures.evidence
 from conformance.constitution import Constitution, Control, load_constitution
 from conformance.evidence import Answer, Question, Replayer
 from conformance.selection import SELECTORS, Case, case_id
 from conformance.verdict import Level, Outcome, UndecidedError, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parent.parent
 WORLDS = ROOT / "tests" / "worlds"
@@ -46,9 +48,7 @@ class WorldLens(Replayer):
         if question.path not in self._records:
             raise FileNotFoundError(question.path)
         one = self._records[question.path]
-        return Answer(
-            question, one["taken_at"], question.path, one.get("value"), one.get("error")
-        )
+        return Answer(question, one["taken_at"], question.path, one.get("value"), one.get("error"))
 
 
 def _question(record: dict[str, Any]) -> Question:
@@ -103,8 +103,11 @@ def decide_case(
     """Decide one case from recorded answers."""
     control = constitution.anything(name.partition("[")[0])
     case = next(
-        (one for one in SELECTORS[control.for_each].of(constitution.platform)
-         if case_id(control.id, one) == name),
+        (
+            one
+            for one in SELECTORS[control.for_each].of(constitution.platform)
+            if case_id(control.id, one) == name
+        ),
         None,
     )
     if case is None:
@@ -126,7 +129,7 @@ def decide_case(
     return verdict.settle(), verdict
 
 
-def _arguments(  # noqa: PLR0913 - everything a test may ask for
+def _arguments(
     test: Callable[..., None],
     case: Case,
     for_each: str,
@@ -145,9 +148,9 @@ def _arguments(  # noqa: PLR0913 - everything a test may ask for
     if SELECTORS[for_each].argument:
         known[SELECTORS[for_each].argument] = case.thing
 
-    def resolve(name: str) -> Any:  # noqa: ANN401 - any view
+    def resolve(name: str) -> Any:
         if name not in known:
-            made = getattr(fixtures.evidence, name)._get_wrapped_function()  # noqa: SLF001
+            made = getattr(fixtures.evidence, name)._get_wrapped_function()  # noqa: SLF001 - the plain function
             known[name] = made(**{one: resolve(one) for one in inspect.signature(made).parameters})
         return known[name]
 

@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from conformance.ledger import BrokenError, read
 from tests.miniature import SELF_CHECK, UID, Miniature, build, serve_api
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from http.server import ThreadingHTTPServer
+    from collections.abc import Iterator
 
 PASSES = 'verdict.expect(True, subject="s", claim="holds", observed="it does")\n'
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.evidence import LookError
+from conformance.kinds import KINDS
 from conformance.live import kubernetes
 
 if TYPE_CHECKING:
@@ -66,10 +67,12 @@ class Credentials:
             raise LookError("no-credentials", f"the credential {wanted.name} is not given; {hint}")
         namespace, _, name = wanted.secret.partition("/")
         try:
-            path = kubernetes.KINDS["secrets"].path_of(name, namespace)
+            path = KINDS["secrets"].path_of(name, namespace)
             secret = kubernetes.request(self._reach, "GET", path)
         except LookError as error:
-            message = f"the credential {wanted.name} cannot be read from {wanted.secret}: {error}; {hint}"
+            message = (
+                f"the credential {wanted.name} cannot be read from {wanted.secret}: {error}; {hint}"
+            )
             raise LookError("no-credentials", message, {"kind": error.kind}) from error
         data = secret.get("data") or {}
         lost = sorted(wanted.keys[part] for part in missing if wanted.keys[part] not in data)

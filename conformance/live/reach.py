@@ -6,13 +6,17 @@ import importlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING
 
-from conformance.evidence import LookError, Question
+from conformance.evidence import Json, LookError, Question
 from conformance.live.configuration import in_cluster, kubeconfig_file
 from conformance.live.credentials import Credentials
-from conformance.platform import Platform
 from conformance.redaction import Redactor
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+
+    from conformance.platform import Platform
 
 RUN = "{run}"
 
@@ -35,7 +39,7 @@ class Reach:
     redactor: Redactor = field(default_factory=Redactor)
     _lock: Lock = field(default_factory=Lock)
 
-    def ask(self, question: Question) -> Any:  # noqa: ANN401 - JSON
+    def ask(self, question: Question) -> Json:
         """Answer a question by the probe it names.
 
         Raises:
@@ -46,7 +50,7 @@ class Reach:
         probe = module.PROBES[verb]
         return probe(self, **_filled(dict(question.arguments), self.run.lower()))
 
-    def redact(self, value: Any) -> Any:  # noqa: ANN401 - JSON
+    def redact(self, value: Json) -> Json:
         """Take known and recognisable secrets out of a JSON value."""
         return self.redactor.redact(value)
 
@@ -68,14 +72,14 @@ class Reach:
             return "pod-network" if in_cluster() else "port-forward"
         return chosen
 
-    def new_client(self) -> Any:  # noqa: ANN401 - the client library has no types
+    def new_client(self) -> ApiClient:
         """Return an ApiClient of its own (streams must not share one).
 
         Raises:
             LookError: where no cluster is configured.
         """
-        from kubernetes import client, config  # noqa: PLC0415 - loads on first use
-        from kubernetes.config import ConfigException  # noqa: PLC0415
+        from kubernetes import client, config
+        from kubernetes.config import ConfigException
 
         settings = client.Configuration()
         path = kubeconfig_file(self.kubeconfig)
@@ -92,17 +96,17 @@ class Reach:
         return client.ApiClient(settings)
 
     @property
-    def client(self) -> Any:  # noqa: ANN401 - the client library has no types
+    def client(self) -> ApiClient:
         """Return the ApiClient for plain requests, which threads may share."""
         with self._lock:
             return self._client
 
     @cached_property
-    def _client(self) -> Any:  # noqa: ANN401 - the client library has no types
+    def _client(self) -> ApiClient:
         return self.new_client()
 
 
-def _filled(value: Any, run: str) -> Any:  # noqa: ANN401 - JSON
+def _filled(value: Json, run: str) -> Json:
     if isinstance(value, str):
         return value.replace(RUN, run)
     if isinstance(value, list | tuple):

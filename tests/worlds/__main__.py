@@ -4,6 +4,8 @@
 does not rest on (objects, fields), as long as every finding stays the same.
 `deny RUN CASE` makes the world in which every look of the case is forbidden.
 `check [CONTROL]` decides the worlds again and says which differ.
+`kill [CONTROL]` forces each claim of a control to hold, one at a time, says which
+world notices, and where all are noticed keeps the day in `killed.json`.
 RUN is the folder of a run. Commit the result after reading it.
 """
 
@@ -13,11 +15,21 @@ import argparse
 import copy
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from conformance.ledger import FILE
-from tests.replaying import LAB, WORLDS, constitution_with, decide, decide_case, worlds
+from tests.killing import mutants, record
+from tests.replaying import (
+    LAB,
+    WORLDS,
+    constitution_with,
+    decide,
+    decide_case,
+    tests_by_control,
+    worlds,
+)
 
 _BUDGET = 4_000  # replays that minimising one world may cost
 
@@ -38,8 +50,24 @@ def main() -> int:
         command.add_argument("--platform", type=Path, default=LAB)
         command.add_argument("--whole", action="store_true", help="do not minimise")
     commands.add_parser("check").add_argument("control", nargs="?", default="")
+    commands.add_parser("kill").add_argument("control", nargs="?", default="")
     options = parser.parse_args()
-    return _check(options.control) if options.command == "check" else _record(options)
+    if options.command in {"check", "kill"}:
+        return (_check if options.command == "check" else _kill)(options.control)
+    return _record(options)
+
+
+def _kill(start: str) -> int:
+    survived = 0
+    for control in sorted(one for one in tests_by_control() if one.startswith(start)):
+        if control.startswith("H-"):
+            continue
+        found = list(mutants(control))
+        record(control, found, datetime.now(UTC).date())
+        survived += sum(one.caught_by is None for one in found)
+        for one in found:
+            print(f"{control} {one}")  # noqa: T201
+    return 1 if survived else 0
 
 
 def _check(control: str) -> int:
@@ -62,15 +90,21 @@ def _record(options: argparse.Namespace) -> int:
     records = [json.loads((options.run / one).read_text()) for one in entry["evidence"]]
     if options.command == "deny":
         error = {"kind": "forbidden", "message": "the API answered 403: forbidden", "detail": None}
-        records = [{**{k: v for k, v in one.items() if k != "value"}, "error": error} for one in records]
+        records = [
+            {**{k: v for k, v in one.items() if k != "value"}, "error": error} for one in records
+        ]
     constitution = constitution_with(options.platform)
 
-    def verdict_of(trial: list[dict[str, Any]]) -> Any:  # noqa: ANN401 - compared only
+    def verdict_of(trial: list[dict[str, Any]]) -> Any:
         try:
-            outcome, verdict = decide_case(options.case, trial, constitution, frozenset({"read-only", "canary"}))
+            outcome, verdict = decide_case(
+                options.case, trial, constitution, frozenset({"read-only", "canary"})
+            )
         except Exception as error:  # noqa: BLE001 - a trial that breaks the test is no candidate
             return type(error).__name__
-        return str(outcome), [(f.subject, f.claim, str(f.outcome), f.observed) for f in verdict.findings]
+        return str(outcome), [
+            (f.subject, f.claim, str(f.outcome), f.observed) for f in verdict.findings
+        ]
 
     wanted = verdict_of(records)
     if not options.whole and options.command == "record":
@@ -90,7 +124,7 @@ def _record(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write(path: Path, value: Any) -> None:  # noqa: ANN401 - JSON
+def _write(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True) + "\n")
 
 
@@ -102,12 +136,12 @@ def _entry(run: Path, case: str) -> dict[str, Any]:
     raise SystemExit(f"{run} has no case {case}")
 
 
-def _minimised(records: list[dict[str, Any]], same: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def _minimised(records: list[dict[str, Any]], same: Any) -> list[dict[str, Any]]:
     """Leave out list items and fields, biggest first, while the findings stay the same."""
     kept = copy.deepcopy(records)
     budget = _BUDGET
-    for record in kept:
-        stack: list[Any] = [record.get("value")]
+    for answer in kept:
+        stack: list[Any] = [answer.get("value")]
         while stack and budget > 0:
             here = stack.pop()
             if isinstance(here, list):
@@ -125,7 +159,7 @@ def _minimised(records: list[dict[str, Any]], same: Any) -> list[dict[str, Any]]
     return kept
 
 
-def _halve(items: list[Any], same: Any, budget: int) -> int:  # noqa: ANN401
+def _halve(items: list[Any], same: Any, budget: int) -> int:
     """Remove runs of items from a list in place, long runs first; return the trials used."""
     used, size = 0, len(items)
     while size >= 1 and used < budget:
