@@ -93,8 +93,9 @@ class Article:
         return _KINDS[self.ref.rstrip("0123456789.").partition("-")[0]]
 
 
+_VERB = "get|list|watch|create|update|patch|delete|impersonate"
 _RIGHT = re.compile(
-    r"(?P<verbs>[a-z]+(?:,[a-z]+)*) "
+    rf"(?P<verbs>(?:{_VERB})(?:,(?:{_VERB}))*) "
     r"(?:(?P<url>/\S*)|(?P<resource>[a-z]+)(?:\.(?P<group>[a-z0-9.]+))?(?:/(?P<part>[a-z]+))?"
     r"(?: in (?P<place>[a-z0-9-]+))?)"
 )
