@@ -5,6 +5,8 @@ set -eu
 . /scripts/names.sh
 umask 077
 
+[ -e /data/appendonlydir ] || sleep 3  # as in sentinel.sh
+
 tries=60
 until known=$(answers) && [ "$(echo "$known" | grep -c .)" -ge 2 ]; do
   tries=$((tries - 1))

@@ -6,6 +6,10 @@ set -eu
 umask 077
 conf=/sentinel/sentinel.conf
 
+# At the very first start the names may be too new: one asked for too early is refused by the
+# cluster's DNS for half a minute.
+[ -e "$conf" ] || sleep 3
+
 known=$(grep -E '^sentinel (myid|monitor|known-|config-epoch|leader-epoch|current-epoch)' "$conf" 2>/dev/null || true)
 case "$known" in
   *"sentinel monitor $group "*) ;;
