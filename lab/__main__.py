@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
-from lab import addons, cluster, layout, status, steps
+from lab import addons, cluster, layout, machine, status, steps, supervisor
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -121,8 +122,12 @@ def main() -> int:
     if arguments.command == "mend" and bool(arguments.id) == arguments.all:
         parser().error("mend needs either a control's id or --all")
     signal.signal(signal.SIGTERM, _interrupt)
+    changes = arguments.command in {"up", "down", "prune", "load"}
     try:
-        return run(arguments)
+        if changes:
+            machine.require_root()
+        with supervisor.alone() if changes else nullcontext():
+            return run(arguments)
     except steps.StepError as error:
         print(steps.failure(error), file=sys.stderr)
         return FAILED

@@ -36,7 +36,6 @@ CARRIED = {"coredns": building.COREDNS, "metrics-server": building.METRICS_SERVE
 
 def up() -> None:
     """Bring up the cluster with its addons; what already runs as it should is left alone."""
-    machine.require_root()
     cold = not layout.binary("kubectl").exists()
     machine.require_space(
         layout.cache(), COLD_GIB if cold else WARM_GIB, "sources, builds and images"
@@ -66,7 +65,6 @@ def up() -> None:
 
 def down(*, purge: bool) -> None:
     """Stop everything the lab started and put the machine back; `purge` also removes its data."""
-    machine.require_root()
     with steps.step("stop kubelets, pods and control plane"):
         supervisor.stop(
             "kubelet-*", "kube-proxy", "kube-scheduler", "kube-controller-manager", "lab-*"
@@ -118,6 +116,7 @@ def daemons() -> list[Daemon]:
 
 def _start_cluster() -> None:
     with steps.step("prepare the machine: kernel parameters, control groups, addresses"):
+        nodes.refuse_beside_another_kubelet()
         lost = nodes.dead()
         nodes.clear(lost)
         machine.prepare()

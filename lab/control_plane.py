@@ -154,6 +154,7 @@ def controller_manager() -> Daemon:
             f"--root-ca-file={authority.certificate}",
             f"--service-account-private-key-file={pki.service_account_key()}",
             "--use-service-account-credentials=true",
+            f"--flex-volume-plugin-dir={home() / 'volume-plugins'}",
         ),
         configuration=(kubeconfig,),
         ready=lambda: answers("https://127.0.0.1:10257/healthz", authority.certificate),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from lab import layout, steps
+from lab import layout, machine, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,8 +194,12 @@ def _packages_layer(packages: tuple[str, ...]) -> Layer:
         with steps.step(f"install {', '.join(packages)} into an image (first time only)", log):
             cached.parent.mkdir(parents=True, exist_ok=True)
             unfinished = cached.with_suffix(".new.tar")
-            env = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(EPOCH)}
-            steps.run([*_recipe(packages), unfinished], log, env=env)
+            work = layout.cache() / "tmp"
+            machine.unmount_below(work)  # what a killed command left
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            settings = {"LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(EPOCH), "TMPDIR": str(work)}
+            steps.run([*_recipe(packages), unfinished], log, env={**os.environ, **settings})
             unfinished.replace(cached)
     return _measured(cached)
 

@@ -88,6 +88,15 @@ def leases(node: layout.Node) -> Path:
     return machine.RUNTIME / node.name / "leases"
 
 
+def cached_results(node: layout.Node) -> list[Path]:
+    """Return what libcni remembers of the node's pods, for which it knows only one place."""
+    results = Path("/var/lib/cni/results")
+    own = [path.name.removeprefix(f"{node.bridge}-") for path in results.glob(f"{node.bridge}-*")]
+    pods = [name.removesuffix("-eth0") for name in own]
+    loopbacks = [results / f"cni-loopback-{pod}-lo" for pod in pods]
+    return [*results.glob(f"{node.bridge}-*"), *loopbacks]
+
+
 def _write_pod_network(node: layout.Node) -> None:
     bridge = {
         "type": "bridge",

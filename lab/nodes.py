@@ -12,12 +12,13 @@ from pathlib import Path
 
 import yaml
 
-from lab import layout, machine, pki, supervisor
+from lab import layout, machine, network, pki, steps, supervisor
 from lab.supervisor import Daemon
 from lab.web import answers
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 CONTAINERD = "/usr/bin/containerd"
+DEVICE_SOCKET = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
 # What the control plane and this machine's other work need, in millicores and MiB;
 # the nodes share the rest, or each would promise the whole machine.
 OTHER_CPU = 0
@@ -74,6 +75,7 @@ def kubelet(node: layout.Node) -> Daemon:
             f"--config={config}",
             f"--kubeconfig={kubeconfig}",
             f"--root-dir={node.home / 'kubelet'}",
+            f"--cert-dir={node.home / 'kubelet-pki'}",
             f"--hostname-override={node.name}",
             f"--node-ip={node.address}",
             f"--node-labels={','.join(f'{key}={value}' for key, value in labels.items())}",
@@ -83,9 +85,18 @@ def kubelet(node: layout.Node) -> Daemon:
     )
 
 
+def refuse_beside_another_kubelet() -> None:
+    """Refuse a machine that already is a node: all kubelets share one socket and some chains."""
+    ours = any(supervisor.running_named(f"kubelet-{node.name}") for node in layout.NODES)
+    if not ours and str(DEVICE_SOCKET) in Path("/proc/net/unix").read_text():
+        raise steps.StepError("another kubelet runs on this machine, the lab would disturb it")
+
+
 def dead() -> list[layout.Node]:
     """Return the nodes whose containerd does not run: nobody watches over what they left behind."""
-    return [node for node in layout.NODES if not supervisor.running(containerd(node))]
+    return [
+        node for node in layout.NODES if not supervisor.running_named(f"containerd-{node.name}")
+    ]
 
 
 def clear(nodes: list[layout.Node]) -> None:
@@ -98,6 +109,8 @@ def clear(nodes: list[layout.Node]) -> None:
     def contained() -> set[int]:
         return {pid for group in groups for pid in machine.own_processes(group)}
 
+    # containerd forgets them as soon as it sees the shims die, so they are noted first.
+    sockets = [socket for node in nodes for socket in _shim_sockets(node)]
     _signal_all(contained(), signal.SIGTERM)
     end = time.monotonic() + TERMINATION_SECONDS
     while contained() and time.monotonic() < end:
@@ -107,31 +120,34 @@ def clear(nodes: list[layout.Node]) -> None:
         time.sleep(0.1)
     for node in nodes:
         runtime = machine.RUNTIME / node.name
-        _remove_shim_sockets(runtime)
         machine.unmount_below(runtime)
         machine.unmount_below(node.home)
         shutil.rmtree(runtime, ignore_errors=True)
-        _remove_log_links(node)
+        _remove_elsewhere(_log_links(node) + network.cached_results(node))
+    _remove_elsewhere([*sockets, DEVICE_SOCKET] if len(nodes) == len(layout.NODES) else sockets)
 
 
-def _remove_shim_sockets(runtime: Path) -> None:
-    """Remove the sockets that containerd's shims keep outside the node's own directories."""
-    for note in runtime.rglob("address"):
+def _shim_sockets(node: layout.Node) -> list[Path]:
+    """Return the sockets of the node's shims, for which containerd knows only one place."""
+    notes = (machine.RUNTIME / node.name).rglob("address")
+    found = [Path(note.read_text().removeprefix("unix://")) for note in notes]
+    return [path for path in found if path.is_socket()]
+
+
+def _log_links(node: layout.Node) -> list[Path]:
+    """Return the links to the node's logs, for which kubelet knows only one place."""
+    links = Path("/var/log/containers").glob("*.log")
+    return [link for link in links if link.is_symlink() and node.home in link.readlink().parents]
+
+
+def _remove_elsewhere(files: list[Path]) -> None:
+    """Remove files outside the lab's directories, and their directory if nobody else uses it."""
+    for file in files:
+        file.unlink(missing_ok=True)
+    for directory in {file.parent for file in files}:
         with contextlib.suppress(OSError):
-            Path(note.read_text().removeprefix("unix://")).unlink()
-    for directory in (Path("/run/containerd/s"), Path("/run/containerd")):
-        with contextlib.suppress(OSError):
-            directory.rmdir()  # only if nobody else has anything in it
-
-
-def _remove_log_links(node: layout.Node) -> None:
-    """Remove the links to the node's logs, for which kubelet knows only one place."""
-    links = Path("/var/log/containers")
-    for link in links.glob("*.log"):
-        if link.is_symlink() and link.readlink().is_relative_to(node.home):
-            link.unlink()
-    with contextlib.suppress(OSError):
-        links.rmdir()
+            directory.rmdir()
+            directory.parent.rmdir()
 
 
 def _shims(node: layout.Node) -> set[int]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAIL_LINES = 15
+CLEAN_UP_SECONDS = 5.0
 _began = time.monotonic()
 _active: set[subprocess.Popen[bytes]] = set()
 
@@ -71,8 +73,8 @@ def run(
         if process.poll() is None:
             _kill(process)
     if process.returncode != 0:
-        words = " ".join(str(word) for word in command[:4])
-        raise StepError(f"`{words} ...` ended with code {process.returncode}", log)
+        words = textwrap.shorten(" ".join(map(str, command)), 90, placeholder=" ...")
+        raise StepError(f"`{words}` ended with code {process.returncode}", log)
 
 
 def abandon() -> None:
@@ -82,8 +84,12 @@ def abandon() -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """End a command and what it started; it has a moment to clean up."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, ask)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(CLEAN_UP_SECONDS)
 
 
 def output_of(command: Sequence[str | Path], stdin: str = "") -> str:

@@ -6,12 +6,14 @@ must match, so a pid that was given to another process since is never mistaken f
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +21,10 @@ from typing import TYPE_CHECKING
 from lab import layout, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 STOP_SECONDS = 20.0
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,25 @@ def recorded(pid_file: Path) -> tuple[Identity, str] | None:
         return None
 
 
-def running(daemon: Daemon) -> Identity | None:
-    """Return the identity of the daemon's process if it runs."""
-    found = recorded(daemon.pid_file)
+def running_named(name: str) -> Identity | None:
+    """Return the identity of the process of the daemon of a name, if it runs."""
+    found = recorded(directory() / f"{name}.json")
     return found[0] if found and found[0].alive() else None
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lab for one command at a time; raise StepError if another one has it."""
+    path = layout.state() / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise steps.StepError(
+                "another command is changing the lab: wait until it ends"
+            ) from error
+        yield
 
 
 def start(daemon: Daemon) -> None:
@@ -123,6 +141,7 @@ def start(daemon: Daemon) -> None:
             cwd="/",
             start_new_session=True,
         )
+    _children[child.pid] = child
     identity = Identity.of(child.pid)
     if identity is None:
         raise steps.StepError(f"{daemon.name} ended at once", daemon.log)
@@ -136,7 +155,7 @@ def await_ready(daemon: Daemon) -> None:
     """Wait until a daemon answers; raise StepError as soon as its process has ended."""
 
     def answers() -> bool:
-        if running(daemon) is None:
+        if running_named(daemon.name) is None:
             raise steps.StepError(f"{daemon.name} ended while it was starting", daemon.log)
         return daemon.ready()
 
@@ -176,7 +195,5 @@ def stop(*patterns: str, patience: float = STOP_SECONDS) -> None:
 
 def _reap(pid: int) -> None:
     """Collect a process that is our own child, or it would stay a zombie until we end."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    if child := _children.get(pid):
+        child.poll()

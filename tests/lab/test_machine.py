@@ -1,0 +1,71 @@
+"""What the lab takes back from the machine is what it added, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import building, layout, machine, network
+
+if TYPE_CHECKING:
+    import pytest
+
+SAVED = """\
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:KUBE-FORWARD - [0:0]
+:DOCKER - [0:0]
+-A FORWARD -s 10.244.0.0/16 -m comment --comment aik-lab -j ACCEPT
+-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
+-A FORWARD -j DOCKER
+-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
+-A DOCKER -m comment --comment "not aik-lab's KUBE-FORWARD" -j RETURN
+COMMIT
+"""
+KEPT = """\
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:DOCKER - [0:0]
+-A FORWARD -j DOCKER
+-A DOCKER -m comment --comment "not aik-lab's KUBE-FORWARD" -j RETURN
+COMMIT
+"""
+MOUNTS = """\
+27 1 254:0 / / rw,relatime {shared}- ext4 /dev/vda rw
+30 27 0:5 / /lab/nodes/a rw - tmpfs tmpfs rw
+31 30 0:5 / /lab/nodes/a/with\\040space rw - tmpfs tmpfs rw
+32 27 0:5 / /laboratory rw - tmpfs tmpfs rw
+"""
+
+
+def test_only_the_labs_rules_and_chains_are_taken_out() -> None:
+    assert network.without_ours(SAVED) == KEPT
+    assert network.without_ours(KEPT) == KEPT
+
+
+def test_mounts_in_a_directory_are_found_innermost_first() -> None:
+    found = machine.mounts_below(Path("/lab"), MOUNTS)
+    assert found == ["/lab/nodes/a/with space", "/lab/nodes/a"]
+
+
+def test_a_shared_root_is_told_from_a_private_one() -> None:
+    assert machine.root_is_shared(MOUNTS.format(shared="shared:1 "))
+    assert not machine.root_is_shared(MOUNTS.format(shared=""))
+    assert not machine.root_is_shared(MOUNTS.format(shared="master:1 "))
+
+
+def test_a_program_is_made_again_when_flags_or_compiler_change() -> None:
+    known = building.KUBERNETES.key("go1")
+    assert building.KUBERNETES.key("go1") == known
+    assert building.KUBERNETES.key("go2") != known
+    assert building.ETCD.key("go1") != building.ETCDCTL.key("go1")
+
+
+def test_places_follow_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIK_LAB_STATE", str(tmp_path / "s"))
+    monkeypatch.setenv("AIK_LAB_CACHE", str(tmp_path / "c"))
+    assert layout.kubeconfig() == tmp_path / "s" / "kubeconfig"
+    assert layout.binary("etcd") == tmp_path / "c" / "bin" / "etcd"
+    assert {node.zone for node in layout.NODES} == {"lab-a", "lab-b", "lab-c"}
