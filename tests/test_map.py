@@ -339,8 +339,10 @@ REFUSED = [
     ("kind: StatefulSet", "kind: statefulset", "write one of Deployment, StatefulSet, DaemonSet"),
     ("kind: StatefulSet", "kind: DaemonSet", "only a DaemonSet is on every node"),
     ("cpu: 1m", "replicas: 0", "0 makes no sense here"),
+    ("namespace: data\n", "namespace: date\n", "namespace: 'date' is declared nowhere"),
     ("component: postgres\n", "component: pg\n", "component: 'pg' is declared nowhere"),
     ("port: 5432", "port: 65536", "65536 is no port"),
+    ("port: 5432", "port: 0", "0 is no port"),
     ("protocol: postgres", "protocol: tcp", "write one of postgres, redis"),
     ("caller: data", "caller: core", "caller: 'core' is declared nowhere"),
     ("target: StatefulSet/postgres", "target: StatefulSet/x", "'data/StatefulSet/x' is declared"),
@@ -435,6 +437,13 @@ def test_the_small_map_itself_is_good(tmp_path: Path) -> None:
     assert load_constitution(path, None, TODAY).anything("PG-001").title == "a"
     assert load_constitution(path, None, date(2026, 12, 24)).waivers, "until includes its day"
     assert load_constitution(path, None, date(2026, 6, 27)).waivers, "180 days are allowed"
+
+
+@pytest.mark.parametrize("port", ["1", "65535"])
+def test_every_port_number_is_allowed(tmp_path: Path, port: str) -> None:
+    path = tmp_path / "map.yaml"
+    path.write_text(SMALL.replace("5432", port))
+    assert load_constitution(path, None, TODAY).platform.services[0].ports[0].port == int(port)
 
 
 def test_a_platform_of_its_own_is_refused_with_its_own_file(tmp_path: Path) -> None:
