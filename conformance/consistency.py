@@ -204,7 +204,7 @@ def _products(platform: Platform) -> Iterator[Complaint]:
             yield Complaint(one, "secret", f"{one.secret!r} is no Secret; write namespace/name")
     for product, roles, accounts in (
         (platform.postgres, ("primary_service", "replica_service"), ("application", "monitoring")),
-        (platform.redis, ("master_service", "replica_service"), ("credential",)),
+        (platform.redis, ("master_service", "replica_service"), ("credential", "sentinel")),
     ):
         if product is not None:
             space = product.workload.partition("/")[0]
@@ -212,7 +212,9 @@ def _products(platform: Platform) -> Iterator[Complaint]:
             for key in roles:
                 yield from _dangling(product, key, (f"{space}/{getattr(product, key)}",), services)
             for key in accounts:
-                yield from _dangling(product, key, (getattr(product, key),), credentials)
+                name = getattr(product, key)
+                if name is not None:
+                    yield from _dangling(product, key, (name,), credentials)
 
 
 def _dangling(

@@ -97,7 +97,7 @@ _VERB = "get|list|watch|create|update|patch|delete|impersonate"
 _RIGHT = re.compile(
     rf"(?P<verbs>(?:{_VERB})(?:,(?:{_VERB}))*) "
     r"(?:(?P<url>/\S*)|(?P<resource>[a-z]+)(?:\.(?P<group>[a-z0-9.]+))?(?:/(?P<part>[a-z]+))?"
-    r"(?: in (?P<place>[a-z0-9-]+))?)"
+    r"(?: in (?P<place>[a-z0-9-]+))?)(?: if (?P<only>canary|disruptive|load))?"
 )
 
 
@@ -107,7 +107,8 @@ class Right:
 
     `place` is empty for the whole cluster, `platform` for the platform's namespaces,
     `suite` for the suite's own, or a namespace. `resource` is `plural/subresource`;
-    `url` is a path like `/version`, and then there is no resource.
+    `url` is a path like `/version`, and then there is no resource. `only` is the class
+    for which alone the right is needed: `delete pods in a if disruptive`.
     """
 
     verbs: tuple[str, ...]
@@ -115,16 +116,23 @@ class Right:
     group: str = ""
     place: str = ""
     url: str = ""
+    only: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Right:
-        """Read `<verbs> <resource>[.<group>][/<part>][ in <place>]` or `<verbs> /<path>`."""
+        """Read `verbs resource[.group][/part][ in place][ if class]`, or `verbs /path`."""
         found = _RIGHT.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is no right; write one like: get,list pods in platform")
         got = found.groupdict(default="")
-        resource = "/".join(filter(None, (got["resource"], got["part"])))
-        return cls(tuple(got["verbs"].split(",")), resource, got["group"], got["place"], got["url"])
+        return cls(
+            verbs=tuple(got["verbs"].split(",")),
+            resource="/".join(filter(None, (got["resource"], got["part"]))),
+            group=got["group"],
+            place=got["place"],
+            url=got["url"],
+            only=got["only"],
+        )
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,8 @@ class Credential:
 class Platform:
     """The declared platform.
 
-    `addresses` gives `host:port` for what the runner reaches by another door.
+    `addresses` gives `host:port` where `namespace/name:port` of a pod or Service is
+    reached by another door.
     `mesh_absent` names the fact that there is no mesh to judge.
     """
 

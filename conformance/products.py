@@ -59,13 +59,14 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Redis:
-    """What Redis is meant to be."""
+    """What Redis is meant to be. `sentinel` is the credential that its sentinels ask for."""
 
     workload: str
     config_map: str
     eviction: str
     append_fsync: str
     credential: str = "redis"
+    sentinel: str | None = None
     master_service: str = "redis-master"
     replica_service: str = "redis-replica"
     port: int = 6379
