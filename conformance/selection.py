@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from conformance.platform import Autoscaler, Service
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from conformance.platform import Namespace, Platform, Port, Service, Workload
+    from conformance.platform import Namespace, Platform, Postgres, Redis, Workload
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,38 @@ def _cluster(platform: Platform) -> tuple[Case, ...]:
 
 
 def _postgres(platform: Platform) -> tuple[Case, ...]:
-    one = platform.postgres
-    return (Case("", one, one.absent if one else "no PostgreSQL is declared"),)
+    return _product(platform.postgres, platform, "PostgreSQL")
 
 
 def _redis(platform: Platform) -> tuple[Case, ...]:
-    one = platform.redis
-    return (Case("", one, one.absent if one else "no Redis is declared"),)
+    return _product(platform.redis, platform, "Redis")
+
+
+def _product(one: Postgres | Redis | None, platform: Platform, title: str) -> tuple[Case, ...]:
+    if one is None:
+        return _or_none((), title)
+    return (Case("", one, one.absent or _absent(platform.workload(one.workload), platform)),)
 
 
 def _autoscalers(platform: Platform) -> tuple[Case, ...]:
-    cases = (Case(one.ref, one, one.absent) for one in platform.autoscalers)
+    cases = (Case(one.ref, one, _absent(one, platform)) for one in platform.autoscalers)
     return _or_none(cases, "autoscalers")
+
+
+def _absent(one: Workload | Service | Autoscaler, platform: Platform) -> str | None:
+    """Return why a part is absent: by itself, with its namespace, or with what it stands for."""
+    reasons = [one.absent]
+    reasons += [space.absent for space in platform.namespaces if space.name == one.namespace]
+    for workload in platform.workloads:
+        if isinstance(one, Autoscaler) and _scaled(workload) == one.ref:
+            reasons.append(workload.absent)
+    if isinstance(one, Service) and any(w.component == one.component for w in platform.workloads):
+        reasons.append(platform.absence(one.component))
+    return next(filter(None, reasons), None)
+
+
+def _scaled(workload: Workload) -> str:
+    return f"{workload.namespace}/{workload.kind}/{workload.name}"
 
 
 def _namespaces(title: str, wanted: Callable[[Namespace], bool]) -> Selector:
@@ -76,33 +98,33 @@ def _namespaces(title: str, wanted: Callable[[Namespace], bool]) -> Selector:
 
 def _workloads(title: str, wanted: Callable[[Workload, Platform], bool]) -> Selector:
     def of(platform: Platform) -> tuple[Case, ...]:
-        cases = (
-            Case(one.ref, one, one.absent) for one in platform.workloads if wanted(one, platform)
-        )
-        return _or_none(cases, title)
+        chosen = (one for one in platform.workloads if wanted(one, platform))
+        return _or_none((Case(one.ref, one, _absent(one, platform)) for one in chosen), title)
 
     return Selector("workload", title, of)
 
 
 def _services(platform: Platform) -> tuple[Case, ...]:
-    return _or_none((Case(one.ref, one, one.absent) for one in platform.services), "Services")
+    cases = (Case(one.ref, one, _absent(one, platform)) for one in platform.services)
+    return _or_none(cases, "Services")
 
 
 def _service_ports(platform: Platform) -> tuple[Case, ...]:
-    pairs: Iterable[tuple[Service, Port]] = (
-        (service, port) for service in platform.services for port in service.ports
+    cases = (
+        Case(f"{service.ref}:{port.port}", (service, port), _absent(service, platform))
+        for service in platform.services
+        for port in service.ports
     )
-    cases = (Case(f"{one.ref}:{port.port}", (one, port), one.absent) for one, port in pairs)
     return _or_none(cases, "Service ports")
 
 
 def _replicated(one: Workload, platform: Platform) -> bool:
-    scaled = {scaler.ref for scaler in platform.autoscalers if scaler.maximum > 1}
-    return (one.replicas or 0) > 1 or f"{one.namespace}/{one.kind}/{one.name}" in scaled
+    scalers = {scaler.ref for scaler in platform.autoscalers if scaler.maximum > 1}
+    return (one.replicas or 0) > 1 or _scaled(one) in scalers
 
 
 def _or_none(cases: Iterable[Case], title: str) -> tuple[Case, ...]:
-    return tuple(cases) or (Case("", None, f"no {title} are declared"),)
+    return tuple(cases) or (Case("", None, f"no {title} declared"),)
 
 
 SELECTORS: dict[str, Selector] = {

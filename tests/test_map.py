@@ -186,6 +186,38 @@ def test_what_the_lab_lacks_is_absent_by_name(lab: Constitution) -> None:
     assert lab.platform.absence("redis") is None
 
 
+def test_what_is_absent_takes_with_it_what_hangs_on_it(shipped: Constitution) -> None:
+    platform = shipped.platform
+
+    def absent(parts: Any, name: str) -> Any:
+        return tuple(dataclasses.replace(p, absent="gone") if p.name == name else p for p in parts)
+
+    without_mesh = dataclasses.replace(
+        platform, namespaces=absent(platform.namespaces, "istio-system")
+    )
+    without_redis = dataclasses.replace(platform, workloads=absent(platform.workloads, "redis"))
+    without_istiod = dataclasses.replace(platform, workloads=absent(platform.workloads, "istiod"))
+    (scaler, *others) = SELECTORS["autoscalers"].of(without_istiod)
+    assert (scaler.absent, {one.absent for one in others}) == ("gone", {None})
+    gone = {
+        f"{word}:{case.ref}"
+        for word in ("workloads", "services", "autoscalers", "redis", "postgres", "service_ports")
+        for lacking in (without_mesh, without_redis)
+        for case in SELECTORS[word].of(lacking)
+        if case.absent == "gone"
+    }
+    assert gone >= {
+        "workloads:istio-system/istiod",
+        "autoscalers:istio-system/Deployment/istiod",
+        "services:istio-system/istio-egressgateway",
+        "service_ports:istio-system/istio-egressgateway:443",
+        "workloads:aikernel-data/redis",
+        "services:aikernel-data/redis-headless",
+        "redis:",
+    }
+    assert not {one for one in gone if "postgres" in one or "kafka" in one}
+
+
 # Where the lab's platform may differ from the map's (README: what the lab is not).
 MAY_DIFFER = {
     "name",
