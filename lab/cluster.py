@@ -28,19 +28,17 @@ if TYPE_CHECKING:
 
     from lab.supervisor import Daemon
 
-COLD_GIB = 16.0
-WARM_GIB = 5.0
+# Measured from empty, and rounded up: sources and builds, then images in three nodes, volumes.
+CACHE_GIB = 10.0
+STATE_GIB = 8.0
+WARM_GIB = 2.0
 # Which program an image of the lab's own carries; the others are made of packages.
 CARRIED = {"coredns": building.COREDNS, "metrics-server": building.METRICS_SERVER}
 
 
 def up() -> None:
     """Bring up the cluster with its addons; what already runs as it should is left alone."""
-    cold = not layout.binary("kubectl").exists()
-    machine.require_space(
-        layout.cache(), COLD_GIB if cold else WARM_GIB, "sources, builds and images"
-    )
-    machine.require_space(layout.state(), WARM_GIB, "nodes and volumes")
+    _require_space()
     debian.install()
     # One compiler at a time uses both cores; packages are unpacked beside it.
     with ThreadPoolExecutor(1) as compiling, ThreadPoolExecutor(1) as unpacking:
@@ -97,21 +95,13 @@ def prune() -> None:
     steps.say(f"{(before - _size(layout.cache())) / machine.GIB:.1f} GiB freed in {layout.cache()}")
 
 
-def control_plane_daemons() -> list[Daemon]:
-    """Return the daemons that follow the API server."""
+def _the_others() -> list[Daemon]:
     return [
         control_plane.controller_manager(),
         control_plane.scheduler(),
-        control_plane.volumes(),
         network.proxy(),
         *(nodes.kubelet(node) for node in layout.NODES),
     ]
-
-
-def daemons() -> list[Daemon]:
-    """Return every daemon of the lab in the order of their start."""
-    runtimes = [nodes.containerd(node) for node in layout.NODES]
-    return [control_plane.etcd(), *runtimes, control_plane.api_server(), *control_plane_daemons()]
 
 
 def _start_cluster() -> None:
@@ -132,7 +122,8 @@ def _start_cluster() -> None:
     ):
         addons.apply(addons.BASE)
         api.mark_lost(lost)
-        supervisor.bring_up(control_plane_daemons())
+        supervisor.bring_up([control_plane.volumes()])
+        supervisor.bring_up(_the_others())
         addons.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
 
 
@@ -146,6 +137,21 @@ def _load_images(
     for layers in unpacked:
         layers.result()
     loading.load(sorted(path.parent.name for path in images.DIRECTORY.glob("*/image.yaml")))
+
+
+def _require_space() -> None:
+    """Refuse to begin what could not be finished; what is there already need not be added."""
+    cache, state = layout.cache(), layout.state()
+    for directory in (cache, state):
+        directory.mkdir(parents=True, exist_ok=True)
+    needed = {
+        cache: WARM_GIB if layout.binary("metrics-server").exists() else CACHE_GIB,
+        state: WARM_GIB if layout.NODES[-1].home.exists() else STATE_GIB,
+    }
+    if cache.stat().st_dev == state.stat().st_dev:
+        needed = {state: needed[cache] + needed[state]}
+    for directory, gib in needed.items():
+        machine.require_space(directory, gib)
 
 
 def _packaged() -> list[images.Image]:

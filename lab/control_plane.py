@@ -188,7 +188,8 @@ def volumes() -> Daemon:
             f"--directory={directory}",
         ),
         configuration=(kubeconfig,),
-        ready=lambda: True,
+        # A kubelet that came first would let its pods write below the mount points.
+        ready=lambda: all(image.with_suffix("").is_mount() for image in directory.glob("*.xfs")),
     )
 
 

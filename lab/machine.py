@@ -44,16 +44,15 @@ def require_root() -> None:
         raise steps.StepError("the lab needs root: run it as root or with sudo")
 
 
-def require_space(path: Path, needed_gib: float, purpose: str) -> None:
+def require_space(path: Path, needed_gib: float) -> None:
     """Refuse to go on when the file system of `path` has less than `needed_gib` GiB free."""
-    path.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path).free / GIB
     if free < needed_gib:
         raise steps.StepError(
-            f"{purpose} needs {needed_gib:.0f} GiB in {path}, {free:.1f} GiB are free: "
-            "free some space, or point AIK_LAB_CACHE and AIK_LAB_STATE to a larger disk"
+            f"the lab still needs {needed_gib:.0f} GiB on the disk of {path}, {free:.1f} GiB are "
+            "free: make room, or let AIK_LAB_CACHE and AIK_LAB_STATE point to a larger disk"
         )
-    steps.say(f"disk: {free:.0f} GiB free in {path}, {needed_gib:.0f} GiB needed for {purpose}")
+    steps.say(f"disk of {path}: {free:.0f} GiB free, {needed_gib:.0f} GiB needed")
 
 
 def prepare() -> None:

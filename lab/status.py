@@ -30,7 +30,11 @@ def report() -> tuple[list[str], bool]:
     broken = layout.state() / "broken.json"
     if broken.exists():
         lines.append(f"broken on purpose, see {broken}; `python -m lab mend --all` mends it")
-    end = "all is well" if well else "not all is well: `python -m lab up` starts what is missing"
+    end = (
+        "everything runs"
+        if well
+        else "not everything runs: `python -m lab up` starts what is missing"
+    )
     return [*lines, end], well
 
 

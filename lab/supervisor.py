@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 STOP_SECONDS = 20.0
+LOG_BYTES = 20_000_000
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -131,6 +132,8 @@ def start(daemon: Daemon) -> None:
         end(found[0])
     daemon.log.parent.mkdir(parents=True, exist_ok=True)
     daemon.pid_file.parent.mkdir(parents=True, exist_ok=True)
+    if daemon.log.exists() and daemon.log.stat().st_size > LOG_BYTES:
+        daemon.log.replace(daemon.log.with_suffix(".log.1"))
     with daemon.log.open("ab") as log:
         child = subprocess.Popen(
             daemon.command,
