@@ -26,6 +26,9 @@ class Limits:
     replication: float = 5.0  # a write, until a replica shows it
     rollout: float = 600.0  # a rollout that is still progressing
     skew: float = 2.0  # how far the cluster's clock may be off
+    canary: float = 60.0  # one canary, from its first write to its removal
+    logged: float = 30.0  # a statement, until the log shows it
+    drill: float = 240.0  # a failover on purpose, until all is as before
     restart_window: float = 60.0  # between two samples of a restart count
 
 

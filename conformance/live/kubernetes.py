@@ -145,6 +145,27 @@ def exchange(
     Raises:
         LookError: `timeout`, `unreachable`, `partial` or `malformed`.
     """
+    status, date, data = _sent(reach, method, path, body, until)
+    return {"status": status, "date": date, "body": _decoded(data, status)}
+
+
+def text(reach: Reach, path: str) -> str:
+    """Return the text of a successful answer, such as a container's log.
+
+    Raises:
+        LookError: as `request`.
+    """
+    status, _, data = _sent(reach, "GET", path, None, 0.0)
+    said = data.decode("utf-8", "replace")
+    if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP has it
+        return said
+    message = f"the API answered {status}: {said[:200]}"
+    raise LookError(kind_of_status(status), message, {"status": status})
+
+
+def _sent(
+    reach: Reach, method: str, path: str, body: dict[str, Any] | None, until: float
+) -> tuple[int, str, bytes]:
     deadline = until or time.monotonic() + LIMITS.probe
     client = reach.client
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
@@ -167,11 +188,7 @@ def exchange(
         raise LookError("partial", f"the API's answer stopped half-way: {error}") from error
     except urllib3.exceptions.HTTPError as error:
         raise LookError("unreachable", f"the API cannot be reached: {error}") from error
-    return {
-        "status": response.status,
-        "date": response.headers.get("Date", ""),
-        "body": _decoded(data, response.status),
-    }
+    return response.status, response.headers.get("Date", ""), data
 
 
 def _read(response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:

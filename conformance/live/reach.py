@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
@@ -48,7 +49,7 @@ class Reach:
         view, _, verb = question.probe.partition(".")
         module = importlib.import_module(f"conformance.live.{view}")
         probe = module.PROBES[verb]
-        return probe(self, **_filled(dict(question.arguments), self.run.lower()))
+        return probe(self, **_filled(dict(question.arguments), slug(self.run)))
 
     def redact(self, value: Json) -> Json:
         """Take known and recognisable secrets out of a JSON value."""
@@ -104,6 +105,11 @@ class Reach:
     @cached_property
     def _client(self) -> ApiClient:
         return self.new_client()
+
+
+def slug(run: str) -> str:
+    """Return a run's id as names of objects, keys and tables may hold it, quoted or not."""
+    return re.sub(r"[^a-z0-9.-]", "-", run.lower())[:40]
 
 
 def _filled(value: Json, run: str) -> Json:
