@@ -28,7 +28,7 @@ def missing() -> list[str]:
 
 
 def install() -> None:
-    """Install what is missing; the services that packages bring are not started."""
+    """Install what is missing; a service that a package starts is not used by the lab."""
     names = missing()
     if not names:
         return

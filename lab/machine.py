@@ -137,6 +137,7 @@ def _make_group(name: str) -> None:
     for root in hierarchies():
         current = root
         for part in Path(name).parts:
+            _hand_down_controllers(current)
             current /= part
             current.mkdir(exist_ok=True)
             for setting in ("cpuset.cpus", "cpuset.mems"):
@@ -144,6 +145,16 @@ def _make_group(name: str) -> None:
                 own = current / setting
                 if own.exists() and root != CGROUPS and not own.read_text().strip():
                     own.write_text((current.parent / setting).read_text())
+        _hand_down_controllers(current)
+
+
+def _hand_down_controllers(group: Path) -> None:
+    """Let the groups below a v2 group use its controllers, which they may not by default."""
+    offered = group / "cgroup.controllers"
+    if group.is_relative_to(CGROUPS) and offered.exists():
+        present = (group / "cgroup.subtree_control").read_text().split()
+        for controller in set(offered.read_text().split()) - set(present):
+            (group / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
 def _remove_groups(patience: float = 5.0) -> None:

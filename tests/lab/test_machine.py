@@ -69,3 +69,28 @@ def test_places_follow_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     assert layout.kubeconfig() == tmp_path / "s" / "kubeconfig"
     assert layout.binary("etcd") == tmp_path / "c" / "bin" / "etcd"
     assert {node.zone for node in layout.NODES} == {"lab-a", "lab-b", "lab-c"}
+
+
+def test_controllers_are_handed_down_on_a_v2_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    for group in (tmp_path, tmp_path / "aik-lab", tmp_path / "aik-lab" / "lab-1"):
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.controllers").write_text("memory\n")
+        (group / "cgroup.subtree_control").write_text("")
+    machine._make_group("aik-lab/lab-1")  # noqa: SLF001 - its caller needs root
+    for group in (tmp_path, tmp_path / "aik-lab", tmp_path / "aik-lab" / "lab-1"):
+        assert (group / "cgroup.subtree_control").read_text() == "+memory"
+
+
+def test_processes_in_the_labs_groups_are_found_on_a_v1_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    for path, pid in (("cpu/aik-lab/lab-1/pod", 7), ("memory/aik-lab/lab-2", 8), ("cpu", 9)):
+        (tmp_path / path).mkdir(parents=True, exist_ok=True)
+        (tmp_path / path / "cgroup.procs").write_text(f"{pid}\n")
+    (tmp_path / "unified").mkdir()
+    assert machine.own_processes() == {7, 8}
+    assert machine.own_processes("aik-lab/lab-1") == {7}
