@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 
 from conformance import __version__
 from conformance.commands.common import say
@@ -70,6 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception:  # noqa: BLE001 - a suite that breaks has decided nothing: never exit 1
+        traceback.print_exc()
+        say("conformance: the suite itself broke; nothing above is a verdict")
+        return NOT_WHOLE
     return code
 
 
