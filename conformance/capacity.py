@@ -1,0 +1,331 @@
+"""What nodes offer and what pods reserve, counted as the scheduler counts it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from conformance.cluster import labels
+from conformance.evidence import Lens, Question
+from conformance.pods import Container, Pod, Role, condition, containers, moment
+from conformance.quantity import quantity
+from conformance.verdict import UndecidedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conformance.cluster import Object
+
+_ALIVE = timedelta(seconds=40)  # the node controller's own patience with a lease
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
+_CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+_REPELS = frozenset({"NoSchedule", "NoExecute"})
+_RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)")
+_SEARCHED = 20_000  # placements tried before a packing counts as not found
+
+
+@dataclass(frozen=True)
+class Amount:
+    """CPU in cores, memory in bytes, and a number of pods."""
+
+    cpu: Fraction = Fraction(0)
+    memory: Fraction = Fraction(0)
+    pods: Fraction = Fraction(0)
+
+    @classmethod
+    def of(cls, given: dict[str, str] | None) -> Amount:
+        """Read a resource list; what it does not name is zero."""
+        found = given or {}
+        names = ("cpu", "memory", "pods")
+        return cls(*(quantity(str(found.get(name, "0"))) for name in names))
+
+    def __add__(self, other: Amount) -> Amount:
+        """Add each part."""
+        return Amount(self.cpu + other.cpu, self.memory + other.memory, self.pods + other.pods)
+
+    def __sub__(self, other: Amount) -> Amount:
+        """Subtract each part."""
+        return Amount(self.cpu - other.cpu, self.memory - other.memory, self.pods - other.pods)
+
+    def most(self, other: Amount) -> Amount:
+        """Return the larger of each part."""
+        return Amount(
+            max(self.cpu, other.cpu), max(self.memory, other.memory), max(self.pods, other.pods)
+        )
+
+    def within(self, other: Amount) -> bool:
+        """Say whether no part is larger than the other's."""
+        return self.cpu <= other.cpu and self.memory <= other.memory and self.pods <= other.pods
+
+    def __str__(self) -> str:
+        """Return cores and gigabytes, for people."""
+        return f"{float(self.cpu):.3f} cores, {float(self.memory) / 1e9:.2f} GB"
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """Return the sum."""
+    return sum(amounts, Amount())
+
+
+def requests(container: Container) -> Amount:
+    """Return what a container reserves: a limit without a request is one.
+
+    While a container is being resized, the larger of old and new is reserved.
+    """
+    given = container.spec.get("resources") or {}
+    asked = {**(given.get("limits") or {}), **(given.get("requests") or {})}
+    actual = (container.status.get("resources") or {}).get("requests")
+    return Amount.of(asked).most(Amount.of(container.status.get("allocatedResources") or actual))
+
+
+def reserved(pod: Pod) -> Amount:
+    """Return what a pod reserves on its node: sidecars run beside what prepares the pod."""
+    spec = pod.item["spec"]
+    running, peak = Amount(), Amount()
+    # The API keeps the order of init containers, and sidecars start in that order.
+    prepared = containers({"initContainers": spec.get("initContainers")}, pod.item.get("status"))
+    for one in prepared:
+        if one.role is Role.SIDECAR:
+            running += requests(one)
+            peak = peak.most(running)
+        else:
+            peak = peak.most(running + requests(one))
+    main = total(requests(one) for one in pod.containers if one.role is Role.MAIN)
+    needed = peak.most(running + main)
+    whole = Amount.of((spec.get("resources") or {}).get("requests"))
+    if (spec.get("resources") or {}).get("requests"):
+        needed = Amount(whole.cpu or needed.cpu, whole.memory or needed.memory)
+    return needed + Amount.of(spec.get("overhead")) + Amount(pods=Fraction(1))
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node, with the last sign of life of its kubelet."""
+
+    item: Object
+    renewed: datetime | None
+    now: datetime
+
+    @property
+    def name(self) -> str:
+        """Return its name."""
+        return str(self.item["metadata"]["name"])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Return its labels."""
+        return labels(self.item)
+
+    @property
+    def host(self) -> str:
+        """Return what is equal for nodes that share one kernel: machine ids are often cloned."""
+        info = (self.item.get("status") or {}).get("nodeInfo") or {}
+        return str(info.get("bootID") or self.name)
+
+    @property
+    def region(self) -> str:
+        """Return its region, empty where no label says it."""
+        return self._placed("region")
+
+    @property
+    def zone(self) -> str:
+        """Return its zone, empty where no label says it."""
+        return self._placed("zone")
+
+    @property
+    def kubelet(self) -> str:
+        """Return the version of its kubelet, as it says itself."""
+        info = (self.item.get("status") or {}).get("nodeInfo") or {}
+        return str(info.get("kubeletVersion") or "")
+
+    @property
+    def unfit(self) -> str:
+        """Return why it cannot take the platform's pods, empty where it can."""
+        if condition(self.item, "Ready").get("status") != "True":
+            return "is not Ready"
+        if self.renewed is None:
+            return "has no lease: its kubelet shows no sign of life"
+        if self.now - self.renewed > _ALIVE:
+            return f"is Ready by name only: its kubelet was last heard of at {self.renewed}"
+        if self.item["spec"].get("unschedulable"):
+            return "is cordoned"
+        for one in _PRESSURES:
+            if condition(self.item, one).get("status") == "True":
+                return f"has {one}"
+        return "is kept for the control plane" if self.controls else ""
+
+    @property
+    def controls(self) -> bool:
+        """Say whether it is kept for the control plane."""
+        return any(
+            one["key"] in _CONTROL_PLANE and one["effect"] in _REPELS for one in self._taints
+        )
+
+    @property
+    def allocatable(self) -> Amount:
+        """Return what pods may reserve; undecided where the node does not say."""
+        return self._offer("allocatable")
+
+    @property
+    def capacity(self) -> Amount:
+        """Return what the machine has, as the node sees it."""
+        return self._offer("capacity")
+
+    def takes(self, pod: Pod) -> bool:
+        """Say whether taints and the pod's node selector let it run here."""
+        wanted = pod.item["spec"].get("nodeSelector") or {}
+        if any(self.labels.get(key) != value for key, value in wanted.items()):
+            return False
+        tolerated = pod.item["spec"].get("tolerations") or ()
+        repelling = (one for one in self._taints if one["effect"] in _REPELS)
+        return all(any(_tolerates(one, taint) for one in tolerated) for taint in repelling)
+
+    @property
+    def _taints(self) -> tuple[Object, ...]:
+        return tuple(self.item["spec"].get("taints") or ())
+
+    def _placed(self, what: str) -> str:
+        older = f"failure-domain.beta.kubernetes.io/{what}"
+        return self.labels.get(f"topology.kubernetes.io/{what}") or self.labels.get(older, "")
+
+    def _offer(self, name: str) -> Amount:
+        found = (self.item.get("status") or {}).get(name) or {}
+        if not found.get("cpu") or not found.get("memory"):
+            raise UndecidedError(f"the node {self.name} does not say its {name}")
+        return Amount.of(found)
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") not in {None, "", taint["effect"]}:
+        return False
+    if not toleration.get("key"):
+        return toleration.get("operator") == "Exists"
+    if toleration["key"] != taint["key"]:
+        return False
+    return toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (
+        taint.get("value") or ""
+    )
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Reads nodes and pods. Raises `UndecidedError` where the API did not answer."""
+
+    lens: Lens
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Return every node."""
+        leases = self.lens.look(_listing("leases"))
+        renewed = {
+            one["metadata"]["name"]: moment(one["spec"].get("renewTime"))
+            for one in leases.value
+            if one["metadata"].get("namespace") == "kube-node-lease"
+        }
+        return tuple(
+            Node(one, renewed.get(one["metadata"]["name"]), leases.time)
+            for one in self.lens.look(_listing("nodes")).value
+        )
+
+    @property
+    def fit(self) -> tuple[Node, ...]:
+        """Return the nodes that can take the platform's pods."""
+        return tuple(one for one in self.nodes if not one.unfit)
+
+    def parted(self, left: list[Node]) -> tuple[list[Pod], list[Pod]]:
+        """Return the pods that stay on the nodes that are left, and those to be placed there.
+
+        Left out is what has ended, what runs beside the control plane, and what is lost
+        together with its node.
+        """
+        names = {one.name for one in left}
+        apart = {one.name for one in self.nodes if one.controls}
+        pods = [Pod(one) for one in self.lens.look(_listing("pods")).value]
+        living = [one for one in pods if not one.over and one.node not in apart]
+        staying = [one for one in living if one.node in names]
+        bound = {"DaemonSet", "Node"}
+        gone = [one for one in living if one.node and one.node not in names]
+        moving = [one for one in gone if one.owner.get("kind") not in bound and not one.deleting]
+        return staying, [*moving, *(one for one in living if not one.node)]
+
+    @property
+    def kubernetes(self) -> str:
+        """Return the version of the API server."""
+        return str(self.lens.look(Question("kubernetes.version", "version")).value["gitVersion"])
+
+
+def _listing(kind: str) -> Question:
+    return Question("kubernetes.list", kind, {"kind": kind})
+
+
+def offered(nodes: Iterable[Node]) -> Amount:
+    """Return what nodes offer together: those on one host no more than the host has."""
+    hosts: dict[str, list[Node]] = defaultdict(list)
+    for one in nodes:
+        hosts[one.host].append(one)
+    return total(_of_host(group) for group in hosts.values())
+
+
+def _of_host(nodes: list[Node]) -> Amount:
+    together = total(one.allocatable for one in nodes)
+    if len(nodes) == 1:
+        return together
+    largest = nodes[0].capacity
+    for one in nodes[1:]:
+        largest = largest.most(one.capacity)
+    return Amount(
+        min(together.cpu, largest.cpu), min(together.memory, largest.memory), together.pods
+    )
+
+
+def place(pods: Iterable[Pod], nodes: Iterable[Node], kept: Iterable[Pod]) -> bool | None:
+    """Say whether pods find room on nodes beside the pods that are kept there.
+
+    None where a bounded search found no placing and could not exclude one.
+    """
+    room = {one.name: one.allocatable for one in nodes}
+    for pod in kept:
+        if pod.node in room:
+            room[pod.node] -= reserved(pod)
+    if not all(Amount().within(one) for one in room.values()):
+        return False  # a node that already holds more than it offers
+    whole = total(room.values())
+    scale = Amount(whole.cpu or Fraction(1), whole.memory or Fraction(1))
+    wanted = sorted(
+        ((reserved(one), [n.name for n in nodes if n.takes(one)]) for one in pods),
+        key=lambda pair: max(pair[0].cpu / scale.cpu, pair[0].memory / scale.memory),
+        reverse=True,
+    )
+    return _place(wanted, room, [_SEARCHED])
+
+
+def _place(
+    wanted: list[tuple[Amount, list[str]]], room: dict[str, Amount], left: list[int]
+) -> bool | None:
+    if not wanted:
+        return True
+    amount, allowed = wanted[0]
+    answer: bool | None = False
+    for name in sorted(allowed, key=lambda one: room[one].cpu, reverse=True):
+        left[0] -= 1
+        if left[0] < 0:
+            return None
+        if amount.within(room[name]):
+            found = _place(wanted[1:], room | {name: room[name] - amount}, left)
+            if found:
+                return True
+            answer = None if found is None else answer
+    return answer
+
+
+def release(text: str) -> tuple[int, int]:
+    """Return major and minor of a Kubernetes version, whatever a vendor hangs on to it."""
+    found = _RELEASE.match(text)
+    if found is None:
+        raise UndecidedError(f"{text!r} is no version of Kubernetes")
+    return int(found[1]), int(found[2])
