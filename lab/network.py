@@ -16,8 +16,17 @@ from lab.supervisor import Daemon
 from lab.web import answers
 
 CNI_PROGRAMS = Path("/usr/lib/cni")
-MARK = "aik-lab"
-CHAINS = "KUBE-"
+CHAIN = "AIK-LAB"
+OURS = (CHAIN, "KUBE-")
+# Pods talk to pods and to no other network, whatever the machine forwards otherwise.
+OWN_RULES = f"""\
+*filter
+:{CHAIN} - [0:0]
+-A {CHAIN} -s {layout.POD_NETWORK} -d {layout.POD_NETWORK} -j ACCEPT
+-A {CHAIN} -s {layout.POD_NETWORK} -j REJECT
+-A {CHAIN} -d {layout.POD_NETWORK} -j REJECT
+COMMIT
+"""
 PROXY_HEALTH = "http://172.30.0.1:10256/healthz"
 
 
@@ -30,10 +39,11 @@ def prepare() -> None:
     # and one that has would use an outside address as the source.
     gateway = layout.NODES[0].address
     steps.output_of(["ip", "route", "replace", layout.SERVICE_NETWORK, "dev", "lo", "src", gateway])
-    for rule in _rules():
-        there = subprocess.run(["iptables", "-w", "-C", *rule], capture_output=True, check=False)
-        if there.returncode != 0:
-            steps.output_of(["iptables", "-w", "-I", *rule])
+    steps.output_of(["iptables-restore", "-w", "--noflush"], stdin=OWN_RULES)
+    jump = ["FORWARD", "-j", CHAIN]
+    there = subprocess.run(["iptables", "-w", "-C", *jump], capture_output=True, check=False)
+    if there.returncode != 0:
+        steps.output_of(["iptables", "-w", "-I", *jump])
 
 
 def restore() -> None:
@@ -117,30 +127,21 @@ def _write_pod_network(node: layout.Node) -> None:
     file.write_text(json.dumps(network, indent=1))
 
 
-def _rules() -> list[list[str]]:
-    """Return the lab's own rules: forward to and from pods, whatever the machine's policy is."""
-    comment = ["-m", "comment", "--comment", MARK, "-j", "ACCEPT"]
-    return [
-        ["FORWARD", "-s", layout.POD_NETWORK, "-d", layout.POD_NETWORK, *comment],
-    ]
-
-
 def _remove_rules(family: str) -> None:
-    """Take the lab's rules and Kubernetes' chains out of the tables, and nothing else."""
+    """Take the lab's and Kubernetes' chains out of the tables, and nothing else."""
     saved = steps.output_of([f"{family}-save"])
     if (kept := without_ours(saved)) != saved:
         steps.output_of([f"{family}-restore", "-w"], stdin=kept)
 
 
 def without_ours(saved: str) -> str:
-    """Return `iptables-save` text less the lab's rules and Kubernetes' chains."""
+    """Return `iptables-save` text less the lab's and Kubernetes' chains."""
     kept = []
     for line in saved.splitlines():
         words = shlex.split(line) if line.startswith("-A ") else line[1:].split()
         chain = words[1:2] if line.startswith("-A ") else words[:1] if line.startswith(":") else []
         target = words[words.index("-j") + 1 :][:1] if "-j" in words else []
-        marked = line.startswith("-A ") and MARK in words
-        if not marked and not any(name.startswith(CHAINS) for name in (*chain, *target)):
+        if not any(name.startswith(OURS) for name in (*chain, *target)):
             kept.append(line)
     return "\n".join(kept) + "\n"
 

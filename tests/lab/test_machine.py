@@ -16,11 +16,13 @@ SAVED = """\
 :FORWARD ACCEPT [0:0]
 :KUBE-FORWARD - [0:0]
 :DOCKER - [0:0]
--A FORWARD -s 10.244.0.0/16 -m comment --comment aik-lab -j ACCEPT
+:AIK-LAB - [0:0]
+-A FORWARD -j AIK-LAB
 -A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
 -A FORWARD -j DOCKER
+-A AIK-LAB -d 10.244.0.0/16 -j REJECT
 -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
--A DOCKER -m comment --comment "not aik-lab's KUBE-FORWARD" -j RETURN
+-A DOCKER -m comment --comment "not AIK-LAB or KUBE-FORWARD" -j RETURN
 COMMIT
 """
 KEPT = """\
@@ -29,7 +31,7 @@ KEPT = """\
 :FORWARD ACCEPT [0:0]
 :DOCKER - [0:0]
 -A FORWARD -j DOCKER
--A DOCKER -m comment --comment "not aik-lab's KUBE-FORWARD" -j RETURN
+-A DOCKER -m comment --comment "not AIK-LAB or KUBE-FORWARD" -j RETURN
 COMMIT
 """
 MOUNTS = """\
@@ -40,7 +42,7 @@ MOUNTS = """\
 """
 
 
-def test_only_the_labs_rules_and_chains_are_taken_out() -> None:
+def test_only_the_labs_chains_are_taken_out() -> None:
     assert network.without_ours(SAVED) == KEPT
     assert network.without_ours(KEPT) == KEPT
 
