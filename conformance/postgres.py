@@ -1,0 +1,241 @@
+"""PostgreSQL as it answers: which servers there are, who they are, what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from conformance.cluster import Cluster, Object, ref
+from conformance.evidence import Question
+from conformance.postgres_session import Row, Session, Target, session_of
+from conformance.verdict import UndecidedError
+from conformance.waiting import LIMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from conformance.evidence import Answer, Lens
+    from conformance.platform import Platform
+    from conformance.products import Postgres
+
+_FACTS = (
+    "SELECT (pg_control_system()).system_identifier::text, "
+    "(pg_control_checkpoint()).timeline_id, current_setting('hot_standby')"
+)
+_PLURALS = {
+    "StatefulSet": "statefulsets",
+    "Deployment": "deployments",
+    "DaemonSet": "daemonsets",
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One server of the cluster, or the reason why it does not answer."""
+
+    target: Target
+    item: Object
+    session: Session | None
+    reason: str = ""
+
+    @property
+    def ref(self) -> str:
+        """Return `namespace/name` of the pod."""
+        return self.target.ref
+
+    @property
+    def facts(self) -> Row:
+        """Return system identifier, timeline and the setting `hot_standby`."""
+        return self.session.results[0].table[0] if self.session else [None, None, None]
+
+    @property
+    def role(self) -> str:
+        """Return `primary`, `replica` or `silent`."""
+        if self.session is None:
+            return "silent"
+        return "replica" if self.session.in_recovery else "primary"
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The servers of one PostgreSQL cluster at one time."""
+
+    members: tuple[Member, ...]
+
+    def of(self, role: str) -> tuple[Member, ...]:
+        """Return the members in a role."""
+        return tuple(one for one in self.members if one.role == role)
+
+    @property
+    def replicas(self) -> tuple[Member, ...]:
+        """Return the replicas; raise `UndecidedError` where there is none."""
+        if found := self.of("replica"):
+            return found
+        raise UndecidedError(f"no replica answers ({self.told}); blocked by PG-002")
+
+    @property
+    def primary(self) -> Member:
+        """Return the one primary; raise `UndecidedError` where it is not one."""
+        found = self.of("primary")
+        if len(found) == 1:
+            return found[0]
+        raise UndecidedError(f"{len(found)} primaries answer ({self.told}); blocked by PG-002")
+
+    @property
+    def told(self) -> str:
+        """Return who is what, in words."""
+        return (
+            ", ".join(
+                f"{one.ref} is {one.role}" + (f" ({one.reason})" if one.reason else "")
+                for one in self.members
+            )
+            or "no pods"
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Say whether every member answers and exactly one of them is the primary."""
+        return not self.of("silent") and len(self.of("primary")) == 1
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Asks the servers of the declared PostgreSQL."""
+
+    lens: Lens
+    cluster: Cluster
+    platform: Platform
+    _rosters: dict[str, Roster] = field(default_factory=dict)
+
+    @cached_property
+    def declared(self) -> Postgres:
+        """Return the declared PostgreSQL."""
+        if self.platform.postgres is None:
+            raise UndecidedError("the platform section declares no PostgreSQL")
+        return self.platform.postgres
+
+    def pods(self) -> tuple[Object, ...]:
+        """Return the pods of the declared workload that are meant to run.
+
+        Where there is no such workload (an operator may run the pods itself), they
+        are those behind the declared Services.
+        """
+        declared = self.platform.workload(self.declared.workload)
+        pods = self.cluster.within("pods", declared.namespace)
+        alive = [
+            one
+            for one in pods
+            if not one["metadata"].get("deletionTimestamp")
+            and (one.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+        ]
+        found = self.cluster.find(_PLURALS[declared.kind], declared.ref)
+        owners = {found["metadata"]["uid"]} if found else set()
+        if owners and declared.kind == "Deployment":
+            sets = self.cluster.within("replicasets", declared.namespace)
+            owners |= {one["metadata"]["uid"] for one in sets if owners & _owners(one)}
+        behind = () if owners else self.behind(self.declared.primary_service)
+        behind = behind if owners else (*behind, *self.behind(self.declared.replica_service))
+        return tuple(one for one in alive if owners & _owners(one) or ref(one) in behind)
+
+    def behind(self, service: str) -> tuple[str, ...]:
+        """Return the pods that a Service of the database's namespace has as ready endpoints.
+
+        By their names, or by their addresses where the endpoints name no pods.
+        """
+        namespace = self.platform.workload(self.declared.workload).namespace
+        names = {
+            (one.get("status") or {}).get("podIP"): ref(one)
+            for one in self.cluster.within("pods", namespace)
+        }
+        found: list[str] = []
+        for part in self.cluster.within("endpointslices", namespace):
+            carried = part["metadata"].get("labels") or {}
+            if carried.get("kubernetes.io/service-name") != service:
+                continue
+            for one in part.get("endpoints") or ():
+                if (one.get("conditions") or {}).get("ready") is False:
+                    continue
+                target = one.get("targetRef") or {}
+                named = f"{namespace}/{target['name']}" if target.get("kind") == "Pod" else ""
+                found += [named or names.get(address, address) for address in one["addresses"][:1]]
+        return tuple(dict.fromkeys(found))
+
+    def roster(self) -> Roster:
+        """Return who is primary and who replica, looking again while roles change hands."""
+        if not self._rosters:
+            self._rosters["last"] = self._settled()
+        return self._rosters["last"]
+
+    def _settled(self) -> Roster:
+        pods = self.pods()
+        answers = self._ask_facts(pods, attempt=0)
+        began = min((one.time for one in answers), default=None)
+        attempt = 0
+        while True:
+            roster = Roster(tuple(map(_member, pods, answers)))
+            if roster.settled or began is None:
+                return roster
+            if (max(one.time for one in answers) - began).total_seconds() >= LIMITS.failover:
+                return roster
+            self.lens.pause(5)
+            attempt += 1
+            answers = self._ask_facts(pods, attempt)
+            if min(one.time for one in answers) <= began:  # a replay that has no further look
+                return roster
+
+    def _ask_facts(self, pods: tuple[Object, ...], attempt: int) -> tuple[Answer, ...]:
+        def asked(login: str) -> tuple[Answer, ...]:
+            return self.lens.look_all(
+                self.question(Target.pod(one), [_FACTS], login=login, attempt=attempt)
+                for one in pods
+            )
+
+        answers = asked(self.declared.monitoring)
+        if any(one.kind == "no-credentials" for one in answers):
+            return asked(self.declared.application)  # these facts are open to any role
+        return answers
+
+    def question(
+        self,
+        target: Target,
+        statements: Iterable[str],
+        *,
+        login: str = "",
+        mode: str = "read-only",
+        proof: str = "right",
+        attempt: int = 0,
+    ) -> Question:
+        """Return the question that a session with these statements answers."""
+        arguments = {**self.way(login), "target": target.way, "statements": list(statements)}
+        arguments |= {"mode": mode, "proof": proof}
+        return Question("postgres.session", target.ref, arguments, attempt=attempt)
+
+    def way(self, login: str = "") -> dict[str, Any]:
+        """Return port, login (default: the monitoring role) and database of any probe."""
+        one = self.declared
+        return {"port": one.port, "login": login or one.monitoring, "database": one.database}
+
+    def ask(
+        self, target: Target, *statements: str, login: str = "", mode: str = "read-only"
+    ) -> Session:
+        """Run statements in a session of their own; a refused login is undecided."""
+        answer = self.lens.look(self.question(target, statements, login=login, mode=mode))
+        return session_of(target, answer).open
+
+    def login(self, target: Target, proof: str) -> Session:
+        """Log in as the application with a `right`, `wrong` or no proof, or as a `stranger`."""
+        question = self.question(target, [], login=self.declared.application, proof=proof)
+        return session_of(target, self.lens.look(question))
+
+
+def _member(item: Object, answer: Answer) -> Member:
+    target = Target.pod(item)
+    try:
+        return Member(target, item, session_of(target, answer).open)
+    except UndecidedError as undecided:
+        return Member(target, item, None, undecided.reason)
+
+
+def _owners(item: Object) -> set[str]:
+    return {one["uid"] for one in item["metadata"].get("ownerReferences") or ()}
