@@ -47,7 +47,7 @@ def up() -> None:
                 program: compiling.submit(building.build, program)
                 for program in (*building.FIRST, *building.THEN)
             }
-            unpacked = [unpacking.submit(images.layers, image) for image in _packaged()]
+            unpacked = [unpacking.submit(images.layers, image) for image in packaged()]
             for program in building.FIRST:
                 programs[program].result()
             _start_cluster()
@@ -84,7 +84,7 @@ def down(*, purge: bool) -> None:
 def prune() -> None:
     """Remove from the cache what the present sources do not use."""
     before = _size(layout.cache())
-    keep = building.kept() | images.kept(_packaged())
+    keep = building.kept() | images.kept(packaged())
     for name in ("programs", "layers"):
         for path in (layout.cache() / name).glob("*"):
             if path not in keep:
@@ -154,7 +154,7 @@ def _require_space() -> None:
         machine.require_space(directory, gib)
 
 
-def _packaged() -> list[images.Image]:
+def packaged() -> list[images.Image]:
     """Return the images that need packages, each list of packages once."""
     described = [images.read(path.parent) for path in sorted(images.DIRECTORY.glob("*/image.yaml"))]
     return list({image.packages: image for image in described if image.packages}.values())

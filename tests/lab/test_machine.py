@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import building, layout, machine, network
+from lab import building, cluster, images, layout, machine, network
 
 if TYPE_CHECKING:
     import pytest
@@ -96,3 +96,20 @@ def test_processes_in_the_labs_groups_are_found_on_a_v1_machine(
     (tmp_path / "unified").mkdir()
     assert machine.own_processes() == {7, 8}
     assert machine.own_processes("aik-lab/lab-1") == {7}
+
+
+def test_pruning_keeps_what_the_next_start_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIK_LAB_CACHE", str(tmp_path))
+    monkeypatch.setattr(building, "compiler", lambda: "go1")
+    [image, *_] = cluster.packaged()
+    wanted = {building.cached_at(building.ETCD), *images.kept([image])}
+    stale = {tmp_path / "programs" / "etcd-old", tmp_path / "layers" / "packages-old.tar"}
+    work = tmp_path / "go-build" / "00" / "object"
+    for path in (*wanted, *stale, work):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    cluster.prune()
+    assert all(path.exists() for path in wanted)
+    assert not any(path.exists() for path in (*stale, work))
