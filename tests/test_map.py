@@ -174,6 +174,33 @@ def test_words_of_for_each_select_what_they_say(
     assert [case.ref for case in SELECTORS[word].of(shipped.platform)] == refs
 
 
+def test_every_word_of_for_each_selects_its_part(shipped: Constitution) -> None:
+    counts = {word: len(one.of(shipped.platform)) for word, one in SELECTORS.items()}
+    assert counts == {
+        "cluster": 1,
+        "namespaces": 8,
+        "platform_namespaces": 5,
+        "mesh_namespaces": 4,
+        "workloads": 24,
+        "replicated_workloads": 12,
+        "quorum_workloads": 5,
+        "budgeted_workloads": 9,
+        "sized_workloads": 9,
+        "stored_workloads": 9,
+        "versioned_workloads": 21,
+        "every_node_workloads": 1,
+        "asked_workloads": 6,
+        "configured_workloads": 5,
+        "prefixed_workloads": 7,
+        "memory_tuned_workloads": 5,
+        "services": 32,
+        "service_ports": 44,
+        "autoscalers": 3,
+        "postgres": 1,
+        "redis": 1,
+    }
+
+
 def test_what_the_lab_lacks_is_absent_by_name(lab: Constitution) -> None:
     workloads = {case.ref: case.absent for case in SELECTORS["workloads"].of(lab.platform)}
     present = {ref for ref, absent in workloads.items() if absent is None}
