@@ -11,15 +11,18 @@ from __future__ import annotations
 
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.constitution import Control, SelfCheck
 from conformance.evidence import canonical
-from conformance.judgement import Case
 from conformance.verdict import Outcome
 from reports.junit import RECORD
-from reports.model import Report, why
+from reports.standing import why
 from reports.text import line, shown
+
+if TYPE_CHECKING:
+    from conformance.judgement import Case
+    from reports.model import Report
 
 Json = dict[str, Any]
 STATUS = {
@@ -29,7 +32,7 @@ STATUS = {
     Outcome.NOT_MEASURED: "skipped",
     Outcome.NOT_APPLICABLE: "skipped",
 }
-_SEVERITY = {"critical": "critical", "high": "normal", "medium": "minor", "low": "trivial"}
+_SEVERITY = {"critical": "blocker", "high": "critical", "medium": "normal", "low": "minor"}
 _LARGEST = 262_144
 
 
@@ -71,7 +74,7 @@ def _result(report: Report, case: Case, start: int) -> Json:
         "links": [
             {"type": "link", "name": f"{control.id} in the map", "url": f"report.html#{control.id}"}
         ],
-        "steps": [_step(report, one, start) for one in case.findings],
+        "steps": [_step(one, start) for one in case.findings],
         "attachments": _attachments(report, case.evidence),
         "parameters": [],
     }
@@ -95,17 +98,25 @@ def _labels(report: Report, control: Control | SelfCheck) -> list[Json]:
     return [{"name": name, "value": line(value)} for name, value in found]
 
 
-def _step(report: Report, finding: Json, start: int) -> Json:
-    told = [
-        f"expected: {line(finding['expected'])}" if finding["expected"] else "",
-        f"observed: {line(finding['observed'])}",
-        f"to do: {line(finding['advice'])}" if finding["advice"] else "",
-        f"note: {line(finding['note'])}" if finding["note"] else "",
-    ]
+def _step(finding: Json, start: int) -> Json:
+    """Return a finding as a step. Allure calls details an error, so what passed has none."""
+    outcome = Outcome(finding["outcome"])
+    name = f"{line(finding['subject'])} {line(finding['claim'])} ({finding['level']})"
+    details = "\n".join(
+        f"{label}: {line(finding[key])}"
+        for label, key in (
+            ("expected", "expected"),
+            ("observed", "observed"),
+            ("to do", "advice"),
+            ("note", "note"),
+        )
+        if finding[key]
+    )
+    passed = outcome is Outcome.PASSED
     return {
-        "name": f"{line(finding['subject'])} {line(finding['claim'])} ({finding['level']})",
-        "status": STATUS[Outcome(finding["outcome"])],
-        "statusDetails": {"message": "\n".join(filter(None, told))},
+        "name": f"{name}: {line(finding['observed'])}" if passed else name,
+        "status": STATUS[outcome],
+        "statusDetails": {} if passed else {"message": details},
         "stage": "finished",
         "start": start,
         "stop": start,
@@ -143,16 +154,16 @@ def _record(report: Report, start: int) -> Json:
 
 def _waiver(report: Report, case: Case) -> str:
     subjects = {one["subject"] for one in case.findings}
-    found = [
-        f"waived until {one.until} by {line(one.approved_by)} ({line(one.ticket)}): {line(one.reason)}"
+    return "\n".join(
+        f"waived until {one.until} by {line(one.approved_by)}: {line(one.reason)} ({line(one.ticket)})"
         for one in report.constitution.waivers
         if one.control == case.control and one.subject in subjects
-    ]
-    return "\n".join(found)
+    )
 
 
 def _cited(case: Case) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*case.evidence, *(e for f in case.findings for e in f["evidence"]))))
+    found = (path for one in case.findings for path in one["evidence"])
+    return tuple(dict.fromkeys((*case.evidence, *found)))
 
 
 def _attachments(report: Report, paths: tuple[str, ...]) -> list[Json]:

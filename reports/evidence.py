@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def exhibits(folder: Path) -> tuple[Exhibit, ...]:
 
 
 def _exhibit(number: int, path: str, content: bytes) -> Exhibit:
-    """Describe one file. One that is not as the lens writes them keeps its digest and says no more."""
+    """Describe one file; of one that is not as the lens writes them, only size and digest."""
     digest = sha256(content).hexdigest()
     try:
         record = json.loads(content)

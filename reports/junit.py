@@ -8,13 +8,17 @@ failure; the exit code of the audit is what gates.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from conformance.constitution import Control
-from conformance.judgement import Case, Run
 from conformance.verdict import Outcome
-from reports.model import Report, why
+from reports.standing import why
 from reports.text import line, shown
+
+if TYPE_CHECKING:
+    from conformance.judgement import Case, Run
+    from reports.model import Report
 
 _TAGS = {
     Outcome.FAILED: "failure",
@@ -90,9 +94,15 @@ def _record(run: Run) -> ET.Element:
     """Return a suite of one case for the record itself: a run that is not whole is never green."""
     errors = str(int(bool(run.problems)))
     suite = ET.Element(
-        "testsuite", name="record", tests="1", failures="0", errors=errors, skipped="0",
-        time="0.000", timestamp=_timestamp(run),
-    )  # fmt: skip
+        "testsuite",
+        name="record",
+        tests="1",
+        failures="0",
+        errors=errors,
+        skipped="0",
+        time="0.000",
+        timestamp=_timestamp(run),
+    )
     case = ET.SubElement(suite, "testcase", classname="record", name=RECORD, time="0.000")
     if run.problems:
         found = ET.SubElement(case, "error", message=line(run.problems[0]), type="not whole")

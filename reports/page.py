@@ -10,15 +10,18 @@ from base64 import b64encode
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from conformance.judgement import CONFORMANT, NOT_WHOLE, UNDECIDED, VIOLATED
 from conformance.verdict import Outcome
-from reports.model import Report, Standing
+from reports.standing import Standing
 from reports.text import counted, shown
+
+if TYPE_CHECKING:
+    from reports.model import Report
 
 _HERE = Path(__file__).parent
 SYMBOLS = {
@@ -26,7 +29,7 @@ SYMBOLS = {
     "failed": "✕",
     "inconclusive": "?",
     "not measured": "○",
-    "not applicable": "–",
+    "not applicable": "\N{EN DASH}",
     "planned": "·",
     "not run": "·",
     "violated": "✕",
@@ -54,7 +57,9 @@ def html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(slug=_slug, time=_time, counted=counted, marked=_marked, brief=_brief)
+    environment.filters.update(
+        slug=_slug, time=_time, counted=counted, marked=_marked, brief=_brief
+    )
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         report=report,
@@ -123,8 +128,8 @@ def _bar(counts: dict[str, int]) -> list[tuple[str, float, float]]:
     """Return outcome, left edge and width of each part of a bar that is 1000 wide."""
     total = sum(counts.values())
     parts, left = [], 0.0
-    for outcome in counts:
-        width = 1000 * counts[outcome] / total if total else 0.0
+    for outcome, number in counts.items():
+        width = 1000 * number / total if total else 0.0
         if width:
             parts.append((outcome, round(left, 2), round(width, 2)))
             left += width

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import shutil
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conformance.constitution import Constitution
 from conformance.evidence import canonical, write_whole
-from conformance.judgement import Run
 from reports import allure, junit, page
 from reports.model import Report
 from reports.rendering import RenderError, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conformance.constitution import Constitution
+    from conformance.judgement import Run
 
 FOLDER = "reports"
 EXCUSE = "allure.txt"
 
 
 def publish(run: Run, constitution: Constitution, folder: Path) -> tuple[Path, ...]:
-    """Write every report of `run` below `folder`/reports; return the files for people and pipelines.
+    """Write every report of `run` below `folder`/reports; return the paths.
 
     The same run gives the same bytes. Where Node.js or Allure is missing, all but
     `allure.html` is written, and `allure.txt` says how to get it.

@@ -21,10 +21,12 @@ _ALLURE = _HERE.parent / "node_modules" / "allure" / "cli.js"
 _SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<body>.*?)</script>", re.DOTALL)
 _INLINED = re.compile(r'src="data:text/javascript;base64,(?P<code>[A-Za-z0-9+/=]*)"')
 _TRACKERS = ("googletagmanager", "window.dataLayer")
-_LIMIT = 120
-HOW = (
+_HEAD = '<meta charset="utf-8">'
+_LIMIT = 60  # seconds
+_REST = "every other report is complete"
+_HOW = (
     "allure.html was not made: install Node.js 20 or newer, run `npm ci --ignore-scripts` beside "
-    "package.json, then `conformance audit --replay {run}`; every other report is complete"
+    "package.json, then `conformance audit --replay {run}`; " + _REST
 )
 
 
@@ -42,7 +44,7 @@ def render(results: Path, target: Path, ended_at: int) -> None:
     """
     node = shutil.which("node")
     if node is None or not _ALLURE.exists():
-        raise RenderError(HOW.format(run=results.parent.parent))
+        raise RenderError(_HOW.format(run=results.parent.parent))
     with tempfile.TemporaryDirectory(prefix="conformance-allure-") as place:
         _run(node, results.resolve(), Path(place), ended_at)
         page = (Path(place) / "out" / "index.html").read_text(encoding="utf-8")
@@ -51,9 +53,19 @@ def render(results: Path, target: Path, ended_at: int) -> None:
 
 def _run(node: str, results: Path, place: Path, ended_at: int) -> None:
     command = [
-        node, "--import", (_HERE / "steady.mjs").as_uri(), str(_ALLURE), "generate", str(results),
-        "--config", str(_HERE / "allurerc.json"), "--cwd", str(place), "--output", "out",
-    ]  # fmt: skip
+        node,
+        "--import",
+        (_HERE / "steady.mjs").as_uri(),
+        str(_ALLURE),
+        "generate",
+        str(results),
+        "--config",
+        str(_HERE / "allurerc.json"),
+        "--cwd",
+        str(place),
+        "--output",
+        "out",
+    ]
     environment = {
         "PATH": os.defpath,
         "HOME": str(place),
@@ -64,16 +76,23 @@ def _run(node: str, results: Path, place: Path, ended_at: int) -> None:
     }
     try:
         done = subprocess.run(  # noqa: S603 - our own renderer and arguments
-            command, cwd=place, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=_LIMIT, check=False, text=True, errors="replace",
-        )  # fmt: skip
+            command,
+            cwd=place,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LIMIT,
+            check=False,
+            text=True,
+            errors="replace",
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise RenderError(f"allure.html was not made: {error}; every other report is complete") from error
+        raise RenderError(f"allure.html was not made: {error}; {_REST}") from error
     if done.returncode or not (place / "out" / "index.html").exists():
         last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
         raise RenderError(
             f"allure.html was not made: Allure ended with {done.returncode}: {last[0]}; "
-            "run `npm ci --ignore-scripts` and try again; every other report is complete"
+            f"run `npm ci --ignore-scripts` and try again; {_REST}"
         )
 
 
@@ -84,18 +103,20 @@ def hardened(page: str) -> str:
         RenderError: where a script would still be loaded from somewhere.
     """
     page = _SCRIPT.sub(_kept, page)
+    if _HEAD not in page:
+        raise RenderError("allure.html was not made: this Allure's page has no place for a policy")
     scripts = [one["body"] for one in _SCRIPT.finditer(page)]
     allowed = " ".join(f"'sha256-{_hash(one)}'" for one in scripts)
     policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
-        "font-src data:; media-src data: blob:; frame-src blob:; connect-src data: blob:; "
-        "form-action 'none'"
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; font-src data:; media-src data: blob:; frame-src blob:; "
+        "connect-src data: blob:; form-action 'none'"
     )
     meta = (
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="referrer" content="no-referrer">'
     )
-    return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">{meta}', 1)
+    return page.replace(_HEAD, _HEAD + meta, 1)
 
 
 def _kept(script: re.Match[str]) -> str:

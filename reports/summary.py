@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from conformance.constitution import Constitution, Control, Severity
+from conformance.constitution import Constitution, Severity
 from conformance.judgement import CONFORMANT, NOT_WHOLE, UNDECIDED, VIOLATED, Case, Run
 from conformance.verdict import Outcome
-from reports.model import why
 from reports.publishing import EXCUSE, FOLDER
+from reports.standing import why
 from reports.text import line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _WIDTH = 110
 _WORST = 10
@@ -34,10 +37,10 @@ def summary(run: Run, constitution: Constitution | None = None) -> str:
 def _head(run: Run) -> Iterator[str]:
     cluster = run.about.get("cluster") or {}
     server = (cluster.get("context") or {}).get("server") or "unknown server"
-    identity = f"{cluster.get('uid') or 'unknown'} · {server} · {cluster.get('version') or 'unknown'}"
+    uid, version = cluster.get("uid") or "unknown", cluster.get("version") or "unknown version"
     counts = ", ".join(f"{number} {word}" for word, number in run.counts.items() if number)
     yield run.verdict.upper() + (" (replayed from evidence)" if run.about.get("replayed") else "")
-    yield _row("cluster", identity)
+    yield _row("cluster", f"{uid} · {server} · {version}")
     yield _row("cases", counts or "none")
     if run.about and not run.about.get("whole"):
         yield _row("partial", "chosen by hand: these cases cannot stand for a whole audit")

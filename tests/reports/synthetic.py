@@ -8,12 +8,11 @@ publishes one, to be looked at.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.constitution import (
     Constitution,
@@ -29,6 +28,9 @@ from conformance.ledger import Ledger
 from conformance.selection import SELECTORS, Case, case_id
 from conformance.verdict import Outcome, Verdict
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ROOT = Path(__file__).parent.parent.parent
 TODAY = date(2026, 11, 24)
 BUILT = ("platform", "data/postgres", "data/redis")
@@ -36,7 +38,7 @@ HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
     "\x1b[2J\x1b[31mred\x1b[0m \x00 \x07 bell",
     "user\u202egnp.exe\u202c \u2066isolated\u2069 zero\u200bwidth\ufeff",
-    "=HYPERLINK(\"javascript:alert(1)\")' -->]]></failure>{{ 7*7 }}{% raw %}",
+    '=HYPERLINK("javascript:alert(1)")\' -->]]></failure>{{ 7*7 }}{% raw %}',
     "lone \ud800 surrogate \uffff and \u2028 separator",
     "a" * 262_144,
     "https://example.invalid/beacon <a href='javascript:alert(1)'>x</a> ![x](http://x.invalid/p)",
@@ -67,7 +69,7 @@ def mixed(case: str) -> Outcome:
     return marks.get(number, Outcome.PASSED)
 
 
-def good(case: str) -> Outcome:
+def good(_: str) -> Outcome:
     """Return passed, whatever the case."""
     return Outcome.PASSED
 
@@ -97,7 +99,7 @@ def make(folder: Path, scene: Scene = MIXED) -> tuple[Run, Constitution]:
     if not scene.whole:
         cases = [one for one in cases if one[0].id.startswith("PG-")]
     ledger = Ledger(folder)
-    ledger.open(_about(folder, map_, scene, [case_id(one.id, case) for one, case in cases]))
+    ledger.open(_about(map_, scene, [case_id(one.id, case) for one, case in cases]))
     for control, case in cases:
         ledger.case(_record(folder, control, case, scene))
     ledger.seal({"ended": "2026-11-24T10:17:31+00:00", "problems": list(scene.problems)})
@@ -113,7 +115,7 @@ def _cases(map_: Constitution) -> list[tuple[Control | SelfCheck, Case]]:
     ]
 
 
-def _about(folder: Path, map_: Constitution, scene: Scene, expected: list[str]) -> dict[str, Any]:
+def _about(map_: Constitution, scene: Scene, expected: list[str]) -> dict[str, Any]:
     return {
         "run": "20261124T101500.000000Z",
         "started": "2026-11-24T10:15:00+00:00",
@@ -143,8 +145,13 @@ def _waivers(map_: Constitution, scene: Scene) -> tuple[Waiver, ...]:
             subject = f"{case.ref or control.id}-0"
             found.append(
                 Waiver(
-                    control.id, subject, "the vendor mends it with the next release",
-                    "ada@example.org", "grace@example.org", "OPS-1234", date(2026, 12, 4),
+                    control.id,
+                    subject,
+                    "the vendor mends it with the next release",
+                    "ada@example.org",
+                    "grace@example.org",
+                    "OPS-1234",
+                    date(2026, 12, 4),
                 )
             )
     return tuple(found[-1:])
@@ -162,13 +169,17 @@ def _evidence(folder: Path, control: Control | SelfCheck, case: Case) -> str:
     return question.path
 
 
-def _record(
-    folder: Path, control: Control | SelfCheck, case: Case, scene: Scene
-) -> dict[str, Any]:
+def _record(folder: Path, control: Control | SelfCheck, case: Case, scene: Scene) -> dict[str, Any]:
     name = case_id(control.id, case)
     record: dict[str, Any] = {
-        "case": name, "control": control.id, "subject": case.ref, "nodeid": f"suites/x.py::{name}",
-        "findings": [], "evidence": [], "reason": "", "seconds": 0.137,
+        "case": name,
+        "control": control.id,
+        "subject": case.ref,
+        "nodeid": f"suites/x.py::{name}",
+        "findings": [],
+        "evidence": [],
+        "reason": "",
+        "seconds": 0.137,
     }
     if case.absent:
         return {**record, "outcome": "not applicable", "reason": case.absent}
@@ -194,7 +205,10 @@ def _examine(
         if levels:
             verdict.at(levels[number % len(levels)])
         verdict.expect(
-            holds=True, subject=f"{subject}-{number + 1}", claim="is as the map says", observed="3 of 3"
+            holds=True,
+            subject=f"{subject}-{number + 1}",
+            claim="is as the map says",
+            observed="3 of 3",
         )
     seen = "2 of 3 replicas are ready; the third waits for a volume"
     if scene.hostile and outcome is not Outcome.PASSED:
@@ -212,7 +226,9 @@ def _examine(
         verdict.undecided(subject=subject, claim="can be examined", reason=f"403 forbidden: {seen}")
     elif outcome is Outcome.NOT_MEASURED:
         verdict.not_measured(
-            subject=subject, claim="fails over in time", needs="disruptive",
+            subject=subject,
+            claim="fails over in time",
+            needs="disruptive",
             reason="this run does not allow the class `disruptive`",
         )
 
