@@ -45,11 +45,6 @@ class Step:
     contains: str | None = None
     within: float = UNTIL_SECONDS
 
-    @property
-    def text(self) -> str:
-        """Return the command as a person would type it."""
-        return "kubectl " + shlex.join(self.words)
-
 
 @dataclass(frozen=True)
 class Break:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -136,7 +137,8 @@ def _take(kubectl: Kubectl, step: Step, name: str, active: Active) -> None:
     """Take one step; raise StepError naming it and its line when it fails."""
     words = [filled(word, active.variables) for word in step.words]
     stdin = None if step.stdin is None else filled(step.stdin, active.variables)
-    steps.say(f"{name}: {step.text}")
+    command = f"kubectl {shlex.join(words)}"
+    steps.say(f"{name}: {command}")
     end = time.monotonic() + step.within
     while True:
         done = kubectl.attempt(*words, stdin=stdin)
@@ -145,7 +147,7 @@ def _take(kubectl: Kubectl, step: Step, name: str, active: Active) -> None:
             break
         if not step.until or time.monotonic() > end:
             late = f" within {step.within:.0f} s" if step.until else ""
-            raise steps.StepError(f"{name} (line {step.line}): `{step.text}` failed{late}: {why}")
+            raise steps.StepError(f"{name} (line {step.line}): `{command}` failed{late}: {why}")
         time.sleep(EVERY)
     if step.save:
         active.variables[step.save] = done.stdout.strip()

@@ -35,7 +35,7 @@ def settle(kubectl: Kubectl, *, steady: float = 0.0, within: float = WITHIN) -> 
     rest_since: float | None = None
     said = time.monotonic()
     while True:
-        moving = unsettled(kubectl.read("get", KINDS, "--all-namespaces")["items"])
+        moving = _seen(kubectl)
         now = time.monotonic()
         rest_since = None if moving else rest_since or now
         if rest_since is not None and now - rest_since >= steady:
@@ -47,6 +47,14 @@ def settle(kubectl: Kubectl, *, steady: float = 0.0, within: float = WITHIN) -> 
             said = now
             steps.say("waiting: " + ("; ".join(moving[:4]) or "that it stays at rest"))
         time.sleep(LOOK_SECONDS)
+
+
+def _seen(kubectl: Kubectl) -> list[str]:
+    """Look once; an API server that does not answer is one more thing to wait for."""
+    try:
+        return unsettled(kubectl.read("get", KINDS, "--all-namespaces")["items"])
+    except steps.StepError as error:
+        return [str(error).splitlines()[0]]
 
 
 def unsettled(objects: Iterable[Object]) -> list[str]:
