@@ -188,7 +188,8 @@ def _guarded(cases: list[Case], about: dict[str, Any]) -> list[Case]:
     broken = {
         one.control
         for one in cases
-        if one.control.startswith("H-") and one.outcome is not Outcome.PASSED
+        if one.control.startswith("H-")
+        and one.outcome not in {Outcome.PASSED, Outcome.NOT_APPLICABLE}
     }
     guards: dict[str, list[str]] = about.get("guards", {})
     result = []

@@ -67,7 +67,8 @@ def needed(constitution: Constitution, profile: str) -> Iterator[tuple[Control |
             not isinstance(one, Control) or wanted & set(one.classes)
         ):
             for right in one.needs.rights:
-                yield one, right
+                if not right.only or right.only in wanted:
+                    yield one, right
 
 
 def granted(constitution: Constitution, profile: str) -> Iterator[tuple[str, str, str, str]]:
@@ -92,7 +93,7 @@ def places(right: Right, constitution: Constitution) -> Iterable[str]:
     """Return the namespaces that a right is for; the empty one is the whole cluster."""
     match right.place:
         case "platform":
-            return [one.name for one in constitution.platform.namespaces if not one.absent]
+            return [one.name for one in constitution.platform.platform_namespaces]
         case "suite":
             return [NAME]
         case place:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from conformance.platform import Credential
 
 
+_PUBLIC = frozenset({"user", "database"})  # every other part of a credential is a secret
+
+
 class Secretive(str):
     """A text whose repr is `***`, so that tracebacks and logs do not show it."""
 
@@ -47,7 +50,7 @@ class Credentials:
 
     def _search(self, wanted: Credential) -> dict[str, Secretive]:
         prefix = f"CONFORMANCE_{wanted.name}_".upper().replace("-", "_")
-        parts: dict[str, str] = dict(wanted.defaults)
+        parts: dict[str, str] = {}
         for part, key in wanted.keys.items():
             variable = prefix + part.upper()
             file = Path(wanted.directory, key) if wanted.directory else None
@@ -57,12 +60,15 @@ class Credentials:
                 parts[part] = file.read_text(encoding="utf-8").rstrip("\n")
         if missing := set(wanted.keys) - set(parts):
             parts |= self._from_secret(wanted, missing, prefix)
-        if "password" in parts:
-            self._reach.redactor.learn(parts["password"])
+        for part, value in parts.items():
+            if part not in _PUBLIC:
+                self._reach.redactor.learn(value)
         return {part: Secretive(value) for part, value in parts.items()}
 
     def _from_secret(self, wanted: Credential, missing: set[str], prefix: str) -> dict[str, str]:
         hint = f"set {prefix}{min(missing).upper()} or name a Secret in the platform section"
+        if missing <= set(wanted.defaults):
+            return {part: wanted.defaults[part] for part in missing}
         if wanted.secret is None:
             raise LookError("no-credentials", f"the credential {wanted.name} is not given; {hint}")
         namespace, _, name = wanted.secret.partition("/")
@@ -75,7 +81,10 @@ class Credentials:
             )
             raise LookError("no-credentials", message, {"kind": error.kind}) from error
         data = secret.get("data") or {}
-        lost = sorted(wanted.keys[part] for part in missing if wanted.keys[part] not in data)
-        if lost:
+        found = dict(wanted.defaults)
+        for part, key in wanted.keys.items():
+            if key in data:
+                found[part] = base64.b64decode(data[key]).decode()
+        if lost := sorted(wanted.keys[part] for part in missing - set(found)):
             raise LookError("no-credentials", f"{wanted.secret} has no key {lost[0]}; {hint}")
-        return {part: base64.b64decode(data[wanted.keys[part]]).decode() for part in missing}
+        return {part: found[part] for part in missing}
