@@ -48,7 +48,7 @@ def parsed(text: str) -> dict[str, str]:
             continue
         match = _LINE.match(line)
         if match is None:
-            raise UndecidedError(f"line {number} of the declared configuration is no setting: {line}")
+            raise UndecidedError(f"line {number} of the declared configuration is no setting")
         name, value = match.group(1).lower(), match.group(2)
         if value.startswith("'"):
             value = re.sub(r"''|\\(.)", lambda part: part.group(1) or "'", value[1:-1])

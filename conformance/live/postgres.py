@@ -6,6 +6,7 @@ A `target` is `{"pod": {namespace, name, ip}}` or `{"service": "namespace/name"}
 
 from __future__ import annotations
 
+import importlib
 import re
 import secrets
 import time
@@ -175,13 +176,11 @@ def log(reach: Reach, pod: dict[str, str], container: str, marker: str, since: i
     return [line[:2000] for line in re.split(r"\r?\n", text) if marker in line][:50]
 
 
-def _late(name: str) -> Callable[..., Any]:
-    """Return a probe of `postgres_canary`, which builds on this module."""
+def _late(module: str, name: str) -> Callable[..., Any]:
+    """Return a probe of a module that builds on this one."""
 
     def probe(reach: Reach, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
-        from conformance.live import postgres_canary
-
-        return getattr(postgres_canary, name)(reach, **arguments)
+        return getattr(importlib.import_module(module), name)(reach, **arguments)
 
     return probe
 
@@ -190,7 +189,7 @@ PROBES: dict[str, Callable[..., Any]] = {
     "session": session,
     "connections": connections,
     "log": log,
-    "lag": _late("lag"),
-    "follow": _late("follow"),
-    "drill": _late("drill"),
+    "lag": _late("conformance.live.postgres_canary", "lag"),
+    "follow": _late("conformance.live.postgres_canary", "follow"),
+    "drill": _late("conformance.live.postgres_drill", "drill"),
 }

@@ -103,7 +103,10 @@ class Link:
     def _connect(self) -> bool:
         if self._connection.status == pq.ConnStatus.BAD:
             return False
-        waits: dict[int, int] = {pq.PollingStatus.READING: select.POLLIN, pq.PollingStatus.WRITING: select.POLLOUT}
+        waits: dict[int, int] = {
+            pq.PollingStatus.READING: select.POLLIN,
+            pq.PollingStatus.WRITING: select.POLLOUT,
+        }
         until = min(self._deadline, time.monotonic() + LIMITS.connect)
         state: int = pq.PollingStatus.WRITING
         while state in waits:
