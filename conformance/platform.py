@@ -112,7 +112,8 @@ class Workload:
     replica's claims. `asks` is the protocol in which the product itself says how
     it is; `config_maps` are the ones it reads; `env_prefix` is what its image reads
     from the environment; `memory_share` is the largest part of the container's
-    memory limit that the product may be told to use. `absent` names the fact that
+    memory limit that the product may be told to use; `exempt_nodes` are labels (`key` or
+    `key=value`) of nodes that an `every_node` workload may leave out. `absent` names the fact that
     makes the workload, and every case about it, not applicable on this platform.
     """
 
@@ -137,6 +138,7 @@ class Workload:
     memory_share: float | None = None
     disruption_budget: bool = False
     every_node: bool = False
+    exempt_nodes: tuple[str, ...] = ()
     absent: str | None = None
 
     @property
