@@ -24,6 +24,7 @@ from conformance.waiting import LIMITS
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from conformance.live.reach import Reach
 
@@ -36,21 +37,22 @@ _SECRET = frozenset(
 
 def session(
     reach: Reach,
-    port: int,
+    server: dict[str, Any],
     commands: Sequence[Sequence[str]],
-    pod: dict[str, str] | None = None,
-    service: str = "",
     credential: str = "",
     auth: str = "right",
     danger: str = "read-only",
+    deadline: float = 0.0,
 ) -> dict[str, Json]:
-    """Send commands over one connection to a pod, or to a Service; return the transcript.
+    """Send commands over one connection; return the transcript.
 
+    `server` has `port`, and either `pod` (its namespace, name and ip) or `service`.
     `auth` is `right` (the credential's user and password), `wrong` (its user, a
     made-up password) or `none`. The transcript has the route, whether it was TLS,
     the answers to a first PING (`greeting`), to AUTH (`auth`, null where none was
     sent) and to each command (`replies`): `{"value": ...}` or `{"error": text}`.
-    A refusal is an answer; passwords and their hashes are not shown.
+    A refusal is an answer; passwords and their hashes are not shown. All of it ends
+    by `deadline` (of the monotonic clock), if not given within the limit of a probe.
 
     Raises:
         LookError: `not-enabled` where the run does not allow `danger`, or why
@@ -65,9 +67,10 @@ def session(
         parts = reach.credentials.find(credential)
         password = parts["password"] if auth == "right" else secrets.token_hex(16)
         sent.insert(0, ["AUTH", *filter(None, [parts.get("user")]), password])
-    way = routes.dial(reach, pod, port) if pod else routes.dial_service(reach, service, port)
-    with way as (host, local_port, route):
-        tls, greeting, replies = _converse(host, local_port, sent)
+    with _dialled(reach, **server) as (host, port, route):
+        tls, greeting, replies = _converse(
+            host, port, sent, deadline or time.monotonic() + LIMITS.probe
+        )
     pairs = zip(sent, replies, strict=True)
     shown = [_shown(reach, words, reply) for words, reply in pairs]
     return {
@@ -84,8 +87,18 @@ def sessions(
     times: int,
     **arguments: Any,  # noqa: ANN401 - those of `session`
 ) -> list[dict[str, Json]]:
-    """Return the transcripts of several sessions, each over a connection of its own."""
-    return [session(reach, **arguments) for _ in range(times)]
+    """Return the transcripts of several sessions, each over a connection of its own.
+
+    Together they may take as long as one.
+    """
+    deadline = time.monotonic() + LIMITS.probe
+    return [session(reach, **arguments, deadline=deadline) for _ in range(times)]
+
+
+def _dialled(
+    reach: Reach, port: int, pod: dict[str, str] | None = None, service: str = ""
+) -> AbstractContextManager[routes.Door]:
+    return routes.dial(reach, pod, port) if pod else routes.dial_service(reach, service, port)
 
 
 class _TooLongError(Exception):
@@ -156,14 +169,13 @@ def _wrapped(sock: socket.socket) -> socket.socket:
 
 
 def _converse(
-    host: str, port: int, commands: Sequence[Sequence[str]]
+    host: str, port: int, commands: Sequence[Sequence[str]], deadline: float
 ) -> tuple[bool, Json, list[Json]]:
     """Return whether it was TLS, the answer to PING, and the answers to the commands.
 
     The PING goes first because it tells a port that speaks TLS, which hangs up on
     it, before a password is sent.
     """
-    deadline = time.monotonic() + LIMITS.probe
     silence = ""
     for tls in (False, True):
         connection = _Connection(host, port, deadline, tls=tls)
