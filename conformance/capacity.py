@@ -83,6 +83,11 @@ def requests(container: Container) -> Amount:
     return Amount.of(asked).most(Amount.of(container.status.get("allocatedResources") or actual))
 
 
+def limits(container: Container) -> Amount:
+    """Return what a container may use at most; zero stands for no limit."""
+    return Amount.of((container.spec.get("resources") or {}).get("limits"))
+
+
 def reserved(pod: Pod) -> Amount:
     """Return what a pod reserves on its node: sidecars run beside what prepares the pod."""
     spec = pod.item["spec"]

@@ -8,7 +8,6 @@ import pytest
 
 from conformance.quantity import quantity
 from conformance.storage import LEAST_SPARE, told, unlimited
-from conformance.verdict import Level
 
 if TYPE_CHECKING:
     from conformance.platform import Platform, Workload
@@ -73,7 +72,6 @@ def test_volumes_are_as_large_as_claimed_where_they_are_used(
                 with verdict.about(mount, "shows its size"):
                     room = storage.room(pod, mount.container)
                     others = storage.neighbours(mount, near)
-                    verdict.at(Level.OBSERVED)
                     _sized(mount, claim, room[mount.path], verdict)
                     _limited(mount, claim, room, others, verdict)
 
