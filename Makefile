@@ -8,7 +8,7 @@ LAB_OPTIONS = --platform lab/platform.yaml --kubeconfig $$($(LAB) kubeconfig)
 RUN := runs/$(shell date -u +%Y%m%dT%H%M%SZ)
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test lint types replay lab-up lab-down falsify bench lock format clean
+.PHONY: help audit test table lint types replay lab-up lab-down falsify bench lock format clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -20,6 +20,9 @@ audit: .venv/ready lab-up ## boot the lab if there is none, audit it, write the 
 
 test: .venv/ready ## the suite proves itself; needs neither root nor a cluster
 	.venv/bin/pytest -n 2 -q
+
+table: .venv/ready ## write the coverage table into the README
+	@$(PY) -m tests.tables
 
 lint: .venv/ready ## style, types, and what is generated is up to date
 	.venv/bin/ruff check .

@@ -152,9 +152,13 @@ class _Api(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def serve_api() -> ThreadingHTTPServer:
-    """Start the stand-in on a free port of the loopback; the caller shuts it down."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Api)
+def serve_api(more: dict[str, Any] | None = None) -> ThreadingHTTPServer:
+    """Start the stand-in on a free port of the loopback; the caller shuts it down.
+
+    `more` are further answers, by path.
+    """
+    handler = type("_Api", (_Api,), {"answers": {**_Api.answers, **(more or {})}})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, daemon=True).start()
     return server
 

@@ -34,6 +34,7 @@ def api() -> Iterator[ThreadingHTTPServer]:
     server = serve_api()
     yield server
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
