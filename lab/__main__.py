@@ -8,7 +8,7 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, NoReturn
 
-from lab import addons, cluster, layout, machine, status, steps, supervisor
+from lab import cluster, layout, machine, status, steps, supervisor
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -75,12 +75,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Do what the command line asks and return the exit code."""
     if arguments.command == "up":
-        cluster.up()
-        if not arguments.bare:
-            from lab import deploying
-
-            deploying.apply(layout.kubeconfig())
-        addons.await_metrics()
+        cluster.up(_nothing if arguments.bare else _deploy)
         steps.say(f"the lab is up; export KUBECONFIG={layout.kubeconfig()}")
     elif arguments.command == "down":
         cluster.down(purge=arguments.purge)
@@ -101,6 +96,16 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _change_platform(arguments)
     return OK
+
+
+def _nothing() -> None:
+    """Leave the cluster empty."""
+
+
+def _deploy() -> None:
+    from lab import deploying
+
+    deploying.apply(layout.kubeconfig())
 
 
 def _change_platform(arguments: argparse.Namespace) -> None:

@@ -78,9 +78,8 @@ COREDNS = Program("coredns", ".", ("coredns",))
 METRICS_SERVER = Program(
     "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", ("metrics-server",)
 )
-# The first three start the cluster; the others are compiled while it starts.
+# These start the cluster; the others are compiled while it starts.
 FIRST = (KUBERNETES, ETCD, ETCDCTL)
-THEN = (COREDNS, METRICS_SERVER)
 
 
 def compiler() -> str:
@@ -102,7 +101,7 @@ def cached_at(program: Program) -> Path:
 
 def kept() -> set[Path]:
     """Return the cached executables that the present sources use."""
-    return {cached_at(program) for program in (*FIRST, *THEN)}
+    return {cached_at(program) for program in (*FIRST, COREDNS, METRICS_SERVER)}
 
 
 def build(program: Program) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from lab import (
@@ -24,6 +24,7 @@ from lab import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lab.supervisor import Daemon
@@ -32,33 +33,46 @@ if TYPE_CHECKING:
 CACHE_GIB = 10.0
 STATE_GIB = 8.0
 WARM_GIB = 2.0
-# Which program an image of the lab's own carries; the others are made of packages.
-CARRIED = {"coredns": building.COREDNS, "metrics-server": building.METRICS_SERVER}
+# What a purge removes, by name, because the directory may be one that somebody else uses too.
+STATE = ("control-plane", "kube-proxy", "logs", "nodes", "pki", "run", "volumes")
+STATE_FILES = ("kubeconfig", "machine.json", "broken.json", "lock")
 
 
-def up() -> None:
-    """Bring up the cluster with its addons; what already runs as it should is left alone."""
+def up(deploy: Callable[[], None]) -> None:
+    """Bring up the cluster with its addons; what already runs as it should is left alone.
+
+    `deploy` puts the platform on it, as soon as it can, while the rest is still compiled.
+    """
     _require_space()
     debian.install()
     # One compiler at a time uses both cores; packages are unpacked beside it.
     with ThreadPoolExecutor(1) as compiling, ThreadPoolExecutor(1) as unpacking:
         try:
-            programs = {
+            compiled = {
                 program: compiling.submit(building.build, program)
-                for program in (*building.FIRST, *building.THEN)
+                for program in (*building.FIRST, building.COREDNS, building.METRICS_SERVER)
             }
             unpacked = [unpacking.submit(images.layers, image) for image in packaged()]
             for program in building.FIRST:
-                programs[program].result()
+                compiled[program].result()
             _start_cluster()
-            _load_images(programs, unpacked)
+            for layers in unpacked:
+                layers.result()
+            described = (path.name for path in images.described())
+            loading.load(name for name in described if name not in addons.PODS)
+            compiled[building.COREDNS].result()
+            _add("coredns")
+            with steps.step("wait for DNS", layout.logs() / "kubectl.log"):
+                addons.await_dns()
+            deploy()
+            compiled[building.METRICS_SERVER].result()
+            _add("metrics-server")
+            addons.await_metrics()
         except BaseException:
             compiling.shutdown(wait=False, cancel_futures=True)
             unpacking.shutdown(wait=False, cancel_futures=True)
             steps.abandon()
             raise
-    with steps.step("wait for DNS", layout.logs() / "kubectl.log"):
-        addons.await_dns()
 
 
 def down(*, purge: bool) -> None:
@@ -77,8 +91,13 @@ def down(*, purge: bool) -> None:
         network.restore()
         machine.restore()
     if purge:
-        shutil.rmtree(layout.state(), ignore_errors=True)
-        steps.say(f"removed {layout.state()}; the cache {layout.cache()} stays (see `prune`)")
+        for name in STATE:
+            shutil.rmtree(layout.state() / name, ignore_errors=True)
+        for name in STATE_FILES:
+            (layout.state() / name).unlink(missing_ok=True)
+        steps.say(
+            f"removed the lab from {layout.state()}; the cache {layout.cache()} stays (see `prune`)"
+        )
 
 
 def prune() -> None:
@@ -127,16 +146,9 @@ def _start_cluster() -> None:
         addons.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
 
 
-def _load_images(
-    programs: dict[building.Program, Future[Path]], unpacked: list[Future[list[images.Layer]]]
-) -> None:
-    for name, program in CARRIED.items():
-        programs[program].result()
-        loading.load([name])
-        addons.apply((name,))
-    for layers in unpacked:
-        layers.result()
-    loading.load(sorted(path.parent.name for path in images.DIRECTORY.glob("*/image.yaml")))
+def _add(name: str) -> None:
+    loading.load([name])
+    addons.apply((name,))
 
 
 def _require_space() -> None:
@@ -156,8 +168,8 @@ def _require_space() -> None:
 
 def packaged() -> list[images.Image]:
     """Return the images that need packages, each list of packages once."""
-    described = [images.read(path.parent) for path in sorted(images.DIRECTORY.glob("*/image.yaml"))]
-    return list({image.packages: image for image in described if image.packages}.values())
+    found = [images.read(path) for path in images.described()]
+    return list({image.packages: image for image in found if image.packages}.values())
 
 
 def _size(directory: Path) -> int:

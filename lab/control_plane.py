@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from lab import layout, pki
+from lab.files import write
 from lab.supervisor import Daemon
 from lab.web import answers
 
@@ -241,6 +242,5 @@ def _encryption_at_rest() -> Path:
                 }
             ],
         }
-        path.touch(mode=0o600)
-        path.write_text(yaml.safe_dump(content))
+        write(path, yaml.safe_dump(content))
     return path

@@ -63,6 +63,11 @@ class Layer:
     digest: str
 
 
+def described() -> list[Path]:
+    """Return the directories that describe an image."""
+    return sorted(path.parent for path in DIRECTORY.glob("*/image.yaml"))
+
+
 def read(directory: Path) -> Image:
     """Return the image of a directory; raise StepError naming file and key if malformed."""
     file = directory / "image.yaml"

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from lab import images, layout, steps
+from lab.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,7 @@ def _loaded(node: layout.Node) -> dict[str, str]:
 
 
 def _note(node: layout.Node, name: str, digest: str) -> None:
-    _notes(node).write_text(json.dumps({**_loaded(node), name: digest}, indent=1))
+    write(_notes(node), json.dumps({**_loaded(node), name: digest}, indent=1))
 
 
 def _notes(node: layout.Node) -> Path:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from lab import layout, steps
+from lab.files import write
 
 GIB = 1024**3
 CGROUPS = Path("/sys/fs/cgroup")
@@ -201,6 +202,5 @@ def _recall() -> tuple[dict[str, str], bool | None]:
 
 
 def _remember(parameters: dict[str, str], *, shared_root: bool) -> None:
-    _memory_file().parent.mkdir(parents=True, exist_ok=True)
     content = {"sysctl": parameters, "shared_root": shared_root}
-    _memory_file().write_text(json.dumps(content, indent=1))
+    write(_memory_file(), json.dumps(content, indent=1))

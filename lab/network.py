@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from lab import layout, machine, pki, steps
+from lab.files import write
 from lab.supervisor import Daemon
 from lab.web import answers
 
@@ -60,7 +61,6 @@ def restore() -> None:
 def proxy() -> Daemon:
     """Return the one kube-proxy: all nodes share this machine's network, and so its rules."""
     home = layout.state() / "kube-proxy"
-    home.mkdir(parents=True, exist_ok=True)
     user = pki.issue("kube-proxy", pki.authority("ca"), common_name="system:kube-proxy")
     kubeconfig = pki.write_kubeconfig(home / "kubeconfig", user)
     settings = {
@@ -83,8 +83,7 @@ def proxy() -> Daemon:
             "tcpCloseWaitTimeout": "0s",
         },
     }
-    config = home / "config.yaml"
-    config.write_text(yaml.safe_dump(settings))
+    config = write(home / "config.yaml", yaml.safe_dump(settings))
     return Daemon(
         name="kube-proxy",
         command=(str(layout.binary("kube-proxy")), f"--config={config}"),
@@ -122,9 +121,7 @@ def _write_pod_network(node: layout.Node) -> None:
         },
     }
     network = {"cniVersion": "1.0.0", "name": node.bridge, "plugins": [bridge]}
-    file = node.home / "cni" / "10-lab.conflist"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(network, indent=1))
+    write(node.home / "cni" / "10-lab.conflist", json.dumps(network, indent=1))
 
 
 def _remove_rules(family: str) -> None:

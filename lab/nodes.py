@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from lab import layout, machine, network, pki, steps, supervisor
+from lab.files import write
 from lab.supervisor import Daemon
 from lab.web import answers
 
@@ -29,11 +30,10 @@ TERMINATION_SECONDS = 8.0
 
 def containerd(node: layout.Node) -> Daemon:
     """Return the node's containerd."""
-    config = node.home / "containerd.toml"
-    config.parent.mkdir(parents=True, exist_ok=True)
     runtime = machine.RUNTIME / node.name
     runtime.mkdir(parents=True, exist_ok=True)
-    config.write_text(CONTAINERD_CONFIG.format(node=node, runtime=runtime, pause=PAUSE_IMAGE))
+    settings = CONTAINERD_CONFIG.format(node=node, runtime=runtime, pause=PAUSE_IMAGE)
+    config = write(node.home / "containerd.toml", settings)
     return Daemon(
         name=f"containerd-{node.name}",
         command=(CONTAINERD, "--config", str(config)),
@@ -59,11 +59,10 @@ def kubelet(node: layout.Node) -> Daemon:
         hosts=[node.name, node.address],
     )
     kubeconfig = pki.write_kubeconfig(node.home / "kubelet.kubeconfig", user)
-    resolver = node.home / "resolv.conf"
     # The lab has no outside: a pod that asks the node's resolver gets the cluster's.
-    resolver.write_text(f"nameserver {layout.CLUSTER_DNS}\n")
-    config = node.home / "kubelet.yaml"
-    config.write_text(yaml.safe_dump(_kubelet_settings(node, serving, resolver)))
+    resolver = write(node.home / "resolv.conf", f"nameserver {layout.CLUSTER_DNS}\n")
+    settings = yaml.safe_dump(_kubelet_settings(node, serving, resolver))
+    config = write(node.home / "kubelet.yaml", settings)
     labels = {
         "topology.kubernetes.io/region": "lab",
         "topology.kubernetes.io/zone": node.zone,

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab import layout
+from lab.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ def service_account_key() -> Path:
     """Return the key that signs service account tokens (ECDSA), made on first use."""
     path = directory() / "service-accounts.key"
     if not path.exists():
-        _write(path, _pem(ec.generate_private_key(ec.SECP256R1())))
+        write(path, _pem(ec.generate_private_key(ec.SECP256R1())))
     return path
 
 
@@ -114,8 +115,7 @@ def write_kubeconfig(path: Path, user: Pair, server: str = layout.API_SERVER) ->
         "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
         "current-context": name,
     }
-    _write(path, yaml.safe_dump(content, sort_keys=False).encode())
-    return path
+    return write(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def _fresh(certificate: Path, issuer: x509.Certificate | None = None) -> bool:
@@ -191,17 +191,8 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _store(where: Pair, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
-    _write(where.key, _pem(key))
-    _write(where.certificate, certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(path.name + ".new")
-    temporary.touch(mode=0o600)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    write(where.key, _pem(key))
+    write(where.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
 
 def _base64(path: Path) -> str:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from lab import layout, steps, supervisor
+from lab.files import write
 
 NAMES = (
     "etcd",
@@ -41,15 +42,10 @@ def report() -> tuple[list[str], bool]:
 def merge_kubeconfig() -> Path:
     """Add the lab's context to the user's own kubeconfig, and return the path of that."""
     own = Path.home() / ".kube" / "config"
-    own.parent.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "KUBECONFIG": f"{kubeconfig()}:{own}"}
     command = [str(layout.binary("kubectl")), "config", "view", "--flatten"]
     merged = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-    temporary = own.with_name("config.new")
-    temporary.touch(mode=0o600)
-    temporary.write_text(merged)
-    temporary.replace(own)
-    return own
+    return write(own, merged)
 
 
 def kubeconfig() -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import layout, steps
+from lab.files import write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -131,7 +132,6 @@ def start(daemon: Daemon) -> None:
         steps.say(f"{daemon.name}: its configuration changed, restarting it")
         end(found[0])
     daemon.log.parent.mkdir(parents=True, exist_ok=True)
-    daemon.pid_file.parent.mkdir(parents=True, exist_ok=True)
     if daemon.log.exists() and daemon.log.stat().st_size > LOG_BYTES:
         daemon.log.replace(daemon.log.with_suffix(".log.1"))
     with daemon.log.open("ab") as log:
@@ -149,9 +149,7 @@ def start(daemon: Daemon) -> None:
     if identity is None:
         raise steps.StepError(f"{daemon.name} ended at once", daemon.log)
     text = json.dumps({**vars(identity), "digest": digest, "log": str(daemon.log)})
-    temporary = daemon.pid_file.with_suffix(".new")
-    temporary.write_text(text)
-    temporary.replace(daemon.pid_file)
+    write(daemon.pid_file, text)
 
 
 def await_ready(daemon: Daemon) -> None:
