@@ -83,10 +83,12 @@ class Node:
         return False
 
     def admits(self, template: Object) -> bool:
-        """Say whether pods of a template may be placed here, apart from its passing state."""
-        selector = template.get("nodeSelector") or {}
+        """Say whether pods of a template may be placed here, apart from the node's passing state.
+
+        What the template itself demands of a node does not count: that is a choice.
+        """
         tolerations = template.get("tolerations") or ()
-        return selects({"matchLabels": selector}, labels(self.item)) and all(
+        return all(
             any(_tolerates(one, taint) for one in tolerations)
             for taint in self.item["spec"].get("taints") or ()
             if taint["effect"] in _REPELLING and not taint["key"].startswith(_PASSING)

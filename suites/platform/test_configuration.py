@@ -84,7 +84,9 @@ def _expect_files(reader: Reader, configs: Configs, verdict: Verdict) -> None:
         expected=f"{len(reader.wanted)} files as in the ConfigMaps",
         observed=f"started at {reader.started}, after the last change at {reader.written}"
         if sight.blind
-        else f"other content or none in {', '.join(stale) or 'no file'}",
+        else f"other content, or no file: {', '.join(stale)}"
+        if stale
+        else "the same content",
         advice="restart the pod: a file mounted by subPath is never brought up to date",
     )
 
