@@ -10,10 +10,10 @@ from conformance.cluster import Cluster, Object, ref
 from conformance.evidence import Question
 from conformance.postgres_session import Row, Session, Target, session_of
 from conformance.verdict import UndecidedError
-from conformance.waiting import LIMITS
+from conformance.waiting import LIMITS, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from conformance.evidence import Answer, Lens
     from conformance.platform import Platform
@@ -48,6 +48,27 @@ class Member:
     def facts(self) -> Row:
         """Return system identifier, timeline and the setting `hot_standby`."""
         return self.session.results[0].table[0] if self.session else [None, None, None]
+
+    @property
+    def identity(self) -> int | None:
+        """Return when the server started, which tells it from any other; None where silent."""
+        return self.session.started if self.session else None
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the pod is Ready, so that Services may send clients to it."""
+        status = self.item.get("status") or {}
+        return any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in status.get("conditions") or ()
+        )
+
+    @property
+    def proxied(self) -> bool:
+        """Say whether a sidecar of a mesh stands before the server."""
+        spec = self.item["spec"]
+        containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+        return any(one["name"].endswith("-proxy") for one in containers)
 
     @property
     def role(self) -> str:
@@ -169,11 +190,12 @@ class Servers:
 
     def _settled(self) -> Roster:
         pods = self.pods()
+        missing = self._missing(len(pods))
         answers = self._ask_facts(pods, attempt=0)
         began = min((one.time for one in answers), default=None)
         attempt = 0
         while True:
-            roster = Roster(tuple(map(_member, pods, answers)))
+            roster = Roster((*map(_member, pods, answers), *missing))
             if roster.settled or began is None:
                 return roster
             if (max(one.time for one in answers) - began).total_seconds() >= LIMITS.failover:
@@ -183,6 +205,16 @@ class Servers:
             answers = self._ask_facts(pods, attempt)
             if min(one.time for one in answers) <= began:  # a replay that has no further look
                 return roster
+
+    def _missing(self, found: int) -> tuple[Member, ...]:
+        """Return a silent member for each declared server that has no pod."""
+        declared = self.platform.workload(self.declared.workload)
+        reason = (
+            f"{found} of {declared.replicas} declared servers have a pod; blocked by PLT-WL-002"
+        )
+        numbers = range(found + 1, (declared.replicas or 1) + 1)
+        names = (Target(f"{declared.ref} (server {one})", {}) for one in numbers)
+        return tuple(Member(one, {"spec": {}}, None, reason) for one in names)
 
     def _ask_facts(self, pods: tuple[Object, ...], attempt: int) -> tuple[Answer, ...]:
         def asked(login: str) -> tuple[Answer, ...]:
@@ -217,16 +249,34 @@ class Servers:
         return {"port": one.port, "login": login or one.monitoring, "database": one.database}
 
     def ask(
-        self, target: Target, *statements: str, login: str = "", mode: str = "read-only"
+        self, member: Member, *statements: str, login: str = "", mode: str = "read-only"
     ) -> Session:
-        """Run statements in a session of their own; a refused login is undecided."""
-        answer = self.lens.look(self.question(target, statements, login=login, mode=mode))
-        return session_of(target, answer).open
+        """Run statements in a session of their own; no session is undecided."""
+        if member.session is None:
+            raise UndecidedError(member.reason)
+        question = self.question(member.target, statements, login=login, mode=mode)
+        return session_of(member.target, self.lens.look(question)).open
 
-    def login(self, target: Target, proof: str) -> Session:
+    def ask_until(
+        self, member: Member, condition: Callable[[Session], bool], *statements: str, limit: float
+    ) -> Session:
+        """Ask as `ask` until `condition` holds or `limit` seconds have passed."""
+        if member.session is None:
+            raise UndecidedError(member.reason)
+
+        def met(answer: Answer) -> bool:
+            return not answer.error and condition(session_of(member.target, answer).open)
+
+        question = self.question(member.target, statements)
+        answer = wait_until(self.lens, question, met, limit=limit, interval=3)
+        return session_of(member.target, answer).open
+
+    def login(self, member: Member, proof: str) -> Session:
         """Log in as the application with a `right`, `wrong` or no proof, or as a `stranger`."""
-        question = self.question(target, [], login=self.declared.application, proof=proof)
-        return session_of(target, self.lens.look(question))
+        if member.session is None:
+            raise UndecidedError(member.reason)
+        question = self.question(member.target, [], login=self.declared.application, proof=proof)
+        return session_of(member.target, self.lens.look(question))
 
 
 def _member(item: Object, answer: Answer) -> Member:

@@ -31,7 +31,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Postgres:
-    """What PostgreSQL is meant to be."""
+    """What PostgreSQL is meant to be.
+
+    `login_roles` is a view (rolname, password_method) for a monitoring role that may
+    not read pg_authid.
+    """
 
     workload: str
     database: str
@@ -49,6 +53,7 @@ class Postgres:
     port: int = 5432
     lag_bound: float = 5.0
     canary_schema: str = "aik_conformance"
+    login_roles: str | None = None
     absent: str | None = None
 
     @property
