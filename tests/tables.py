@@ -14,7 +14,7 @@ def main() -> None:
     text = readme.read_text(encoding="utf-8")
     fresh = f"<!-- coverage -->\n{table(constitution_with(LAB))}\n<!-- end -->"
     readme.write_text(
-        re.sub(r"<!-- coverage -->\n.*?\n<!-- end -->", lambda _: fresh, text, flags=re.DOTALL),
+        re.sub(r"<!-- coverage -->\n.*?<!-- end -->", lambda _: fresh, text, flags=re.DOTALL),
         encoding="utf-8",
     )
 

@@ -53,7 +53,7 @@ def test_the_guide_to_a_control_works_as_it_stands(project: Miniature) -> None:
     (entry,) = yaml.safe_load(block("yaml"))
     project.map(entry)
     project.suite(SELF_CHECK + block("python"))
-    done = project.audit()
+    done = project.audit("--json")
     outcomes = {one["case"]: one["outcome"] for one in project.entries()[1:-1]}
     assert outcomes == {"H-03": "passed", "EXA-001[one]": "passed", "EXA-001[two]": "failed"}
     assert "kubectl label namespace two owner=TEAM" in done.stdout
