@@ -29,6 +29,10 @@ GREETINGS = {
     Protocol.HTTPS: _GET,
     Protocol.GRPC: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"),
 }
+SILENT = {
+    Protocol.UDP: "nobody answers on such a port; whether data arrives, its product says",
+    Protocol.PEER: "only members of the product's own cluster are answered",
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class Reply:
             reset=value["reset"],
             closed=value["closed"],
         )
+
+    @property
+    def crosses(self) -> bool:
+        """Say whether the way is one that clients in the cluster take."""
+        return self.route == "pod-network"
 
     @property
     def speaks(self) -> bool:
