@@ -51,6 +51,7 @@ examples:
   conformance audit --platform mine.yaml --context staging
   conformance audit --replay runs/20261124T101500Z   judge recorded evidence again
 """
+_TAIL = 30  # lines of the child's log that are shown where it recorded nothing
 _FLAGS = {
     Danger.CANARY: ("allow_canaries", "--allow-canaries", "writes canaries and removes them"),
     Danger.LOAD: ("allow_load", "--allow-load", "puts load on the platform"),
@@ -96,10 +97,12 @@ def run(options: argparse.Namespace) -> int:
     write_whole(folder / "expected.json", canonical(expected))
     say(f"audit of {constitution.platform.name}: {len(expected)} cases, run {folder}")
     code = _watch(_command(options, folder), folder, len(expected))
-    if code == USAGE and not (folder / FILE).exists():
-        say((folder / "pytest.log").read_text(encoding="utf-8", errors="replace").strip())
-        shutil.rmtree(folder)
-        return USAGE
+    if not (folder / FILE).exists():
+        log = (folder / "pytest.log").read_text(encoding="utf-8", errors="replace")
+        say("\n".join(log.strip().splitlines()[-_TAIL:]))
+        if code == USAGE:
+            shutil.rmtree(folder)
+            return USAGE
     judged = judge(folder, constitution)
     _report(judged, constitution, options)
     return judged.exit_code
