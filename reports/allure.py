@@ -154,10 +154,11 @@ def _record(report: Report, start: int) -> Json:
 
 def _waiver(report: Report, case: Case) -> str:
     subjects = {one["subject"] for one in case.findings}
+    waivers = (one for one in report.constitution.waivers if one.control == case.control)
     return "\n".join(
-        f"waived until {one.until} by {line(one.approved_by)}: {line(one.reason)} ({line(one.ticket)})"
-        for one in report.constitution.waivers
-        if one.control == case.control and one.subject in subjects
+        f"waived until {one.until} by {line(one.approved_by)}: {line(one.reason)}"
+        for one in waivers
+        if one.subject in subjects
     )
 
 

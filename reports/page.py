@@ -38,6 +38,8 @@ SYMBOLS = {
     "holds as far as examined": "◐",
     "not examined": "·",
 }
+_ABOUT = ("run", "suite", "map", "platform", "profile", "allowed", "whole", "replayed")
+_CLUSTER = ("uid", "version", "context")
 _MARKS = {"✅": "✅ done", "⏳": "⏳ pending"}
 _MEANING = {
     CONFORMANT: "Everything this audit demands was looked at, and it holds.",
@@ -64,8 +66,8 @@ def html(report: Report) -> str:
     return environment.get_template("page.html.j2").render(
         report=report,
         run=report.run,
-        about=report.run.about,
-        cluster=report.run.about.get("cluster") or {},
+        about=dict.fromkeys(_ABOUT) | report.run.about,
+        cluster=dict.fromkeys(_CLUSTER) | (report.run.about.get("cluster") or {}),
         map=report.constitution,
         meaning=_MEANING[report.run.exit_code],
         symbols=SYMBOLS,

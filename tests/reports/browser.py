@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,13 +56,13 @@ class Page:
         local = ("file:", "data:", "blob:", "about:")
         return [one for one in self.requests if not one.startswith(local)]
 
-    def run(self, expression: str) -> Any:  # noqa: ANN401 - JSON
+    def run(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def settle(self, seconds: float = 1.0) -> None:
+    def settle(self, seconds: float = 0.5) -> None:
         """Take in what the page does until it has been quiet for `seconds`."""
         self.socket.settimeout(seconds)
         end = time.monotonic() + _PATIENCE
@@ -74,7 +74,7 @@ class Page:
         finally:
             self.socket.settimeout(_PATIENCE)
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol; return its result."""
         self._number += 1
         self.socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
@@ -85,6 +85,10 @@ class Page:
                 result: dict[str, Any] = message["result"]
                 return result
             self._take(message)
+
+    def close(self) -> None:
+        """Hang up."""
+        self.socket.close()
 
     def _take(self, message: dict[str, Any]) -> None:
         parameters = message.get("params", {})
@@ -108,7 +112,8 @@ def opened(file: Path, width: int = 1280, height: int = 900) -> Iterator[Page]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            yield _loaded(_address(Path(profile)), file, width, height)
+            with closing(_loaded(_address(Path(profile)), file, width, height)) as page:
+                yield page
         finally:
             browser.terminate()
             browser.wait(_PATIENCE)
@@ -128,9 +133,8 @@ def _address(profile: Path) -> str:
 
 
 def _loaded(address: str, file: Path, width: int, height: int) -> Page:
-    browser = Page(create_connection(address, timeout=_PATIENCE))
-    target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-    browser.socket.close()
+    with closing(Page(create_connection(address, timeout=_PATIENCE))) as browser:
+        target = browser.call("Target.createTarget", url="about:blank")["targetId"]
     there = address.partition("/devtools/")[0] + f"/devtools/page/{target}"
     page = Page(create_connection(there, timeout=_PATIENCE))
     for domain in ("Network", "Page", "Log", "Runtime"):
@@ -140,7 +144,7 @@ def _loaded(address: str, file: Path, width: int, height: int) -> Page:
         width=width,
         height=height,
         deviceScaleFactor=1,
-        mobile=width < 600,  # noqa: PLR2004 - a phone
+        mobile=width < 600,
     )
     page.call("Page.navigate", url=file.resolve().as_uri())
     page.settle()
