@@ -136,6 +136,21 @@ class Servers:
             raise UndecidedError("the platform section declares no PostgreSQL")
         return self.platform.postgres
 
+    @property
+    def namespace(self) -> str:
+        """Return the namespace of the database."""
+        return self.platform.workload(self.declared.workload).namespace
+
+    @property
+    def workload(self) -> Object | None:
+        """Return the declared workload as it is; None where there is none."""
+        declared = self.platform.workload(self.declared.workload)
+        return self.cluster.find(_PLURALS[declared.kind], declared.ref)
+
+    def service(self, name: str) -> Target:
+        """Return a Service of the database as a target."""
+        return Target.service(self.namespace, name)
+
     def pods(self) -> tuple[Object, ...]:
         """Return the pods of the declared workload that are meant to run.
 
@@ -150,7 +165,7 @@ class Servers:
             if not one["metadata"].get("deletionTimestamp")
             and (one.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
         ]
-        found = self.cluster.find(_PLURALS[declared.kind], declared.ref)
+        found = self.workload
         owners = {found["metadata"]["uid"]} if found else set()
         if owners and declared.kind == "Deployment":
             sets = self.cluster.within("replicasets", declared.namespace)
@@ -164,7 +179,7 @@ class Servers:
 
         By their names, or by their addresses where the endpoints name no pods.
         """
-        namespace = self.platform.workload(self.declared.workload).namespace
+        namespace = self.namespace
         names = {
             (one.get("status") or {}).get("podIP"): ref(one)
             for one in self.cluster.within("pods", namespace)

@@ -24,6 +24,7 @@ class Limits:
     listing: float = 60.0  # one whole list of the API, all pages
     failover: float = 60.0  # a change of roles that is under way
     replication: float = 5.0  # a write, until a replica shows it
+    settling: float = 30.0  # a stream that was cut, until it stands again
     rollout: float = 600.0  # a rollout that is still progressing
     skew: float = 2.0  # how far the cluster's clock may be off
     canary: float = 60.0  # one canary, from its first write to its removal

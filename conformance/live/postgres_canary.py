@@ -12,7 +12,7 @@ import math
 import time
 import uuid
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from conformance.evidence import LookError
 from conformance.live.postgres import NAME, dialled, identified, linked
@@ -29,7 +29,29 @@ if TYPE_CHECKING:
 
 _OLD = 3600  # seconds after which a canary belongs to nobody
 _PACE = "FROM pg_sleep(0.02)"  # the time between two questions passes on the server
+_NO_TABLE = "42P01"  # not there yet, on a replica
 _TOO_LATE = 0.05  # the part of samples that may be late before the 95th percentile is
+
+
+class _Sight(NamedTuple):
+    """After how many seconds something was seen (None: not), the last row, what broke."""
+
+    seconds: float | None
+    row: list[Any] | None
+    failure: str
+
+
+def _there(row: list[Any]) -> bool:
+    return row[0] is not None
+
+
+def _absent(row: list[Any]) -> bool:
+    return row[0] is None
+
+
+def _fail(told: dict[str, Any], sight: _Sight) -> None:
+    if sight.failure:
+        told["failure"] = {"kind": "partial", "message": sight.failure}
 
 
 def lag(
@@ -73,9 +95,11 @@ def lag(
                 f"CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END {_PACE}"
             )
             times = _awaited(links, ask, lambda row: row[0] is True, bound)
-            for name, (seconds, last) in times.items():
-                found[name]["seconds"].append(seconds)
-                found[name]["paused"] = bool(last and last[0][1])
+            for name, sight in times.items():
+                if sight.failure:
+                    raise LookError("partial", f"{name}: {sight.failure}")
+                found[name]["seconds"].append(sight.seconds)
+                found[name]["paused"] = bool(sight.row and sight.row[1])
             late = max(one["seconds"].count(None) for one in found.values())
             if late > math.ceil(samples * _TOO_LATE):
                 break
@@ -116,15 +140,14 @@ def follow(
             if "error" in told["wrote"]:
                 return told
             ask = f"SELECT (SELECT value FROM {canary}) {_PACE}"  # noqa: S608 - ours
-            for name, (seconds, last) in _awaited(
-                followers, ask, lambda row: row[0] is not None, limit
-            ).items():
-                told["readers"][name] |= {"seconds": seconds, "value": last[0][0] if last else None}
+            for name, sight in _awaited(followers, ask, _there, limit).items():
+                value = sight.row[0] if sight.row else None
+                told["readers"][name] |= {"seconds": sight.seconds, "value": value}
+                _fail(told["readers"][name], sight)
             link.run(f"DELETE FROM {canary}")  # noqa: S608 - ours
-            for name, (seconds, _) in _awaited(
-                followers, ask, lambda row: row[0] is None, limit
-            ).items():
-                told["readers"][name]["gone"] = seconds
+            for name, sight in _awaited(followers, ask, _absent, limit).items():
+                told["readers"][name]["gone"] = sight.seconds
+                _fail(told["readers"][name], sight)
     return told
 
 
@@ -193,25 +216,25 @@ def _follower(
 
 def _awaited(
     links: dict[str, Link], ask: str, seen: Callable[[list[Any]], bool], limit: float
-) -> dict[str, tuple[float | None, list[list[Any]]]]:
-    """Ask all links in turn until each has seen it or `limit` seconds have passed.
-
-    Returns seconds (None: not seen) and the rows of the last answer for each.
-    """
+) -> dict[str, _Sight]:
+    """Ask all links in turn until each has seen it or `limit` seconds have passed."""
     began = time.monotonic()
-    found: dict[str, tuple[float | None, list[list[Any]]]] = {}
+    found: dict[str, _Sight] = {}
     waiting = dict(links)
     while waiting:
         for name, link in tuple(waiting.items()):
             try:
-                rows = link.run(ask).get("rows", [])
-            except LookError:  # the link is gone: what was not seen stays unseen
-                found[name] = (None, [])
+                result = link.run(ask)
+            except LookError as error:
+                result = {"error": {"message": error.message}}
+            if "error" in result and result["error"].get("sqlstate") != _NO_TABLE:
+                found[name] = _Sight(None, None, str(result["error"]["message"]))
                 del waiting[name]
                 continue
+            row = next(iter(result.get("rows", ())), None)
             passed = time.monotonic() - began
-            hit = bool(rows) and seen(rows[0]) and passed <= limit
-            found[name] = (round(passed, 3) if hit else None, rows)
+            hit = row is not None and seen(row) and passed <= limit
+            found[name] = _Sight(round(passed, 3) if hit else None, row, "")
             if hit or passed > limit:
                 del waiting[name]
     return found
