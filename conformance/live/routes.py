@@ -40,12 +40,12 @@ class Door(NamedTuple):
 
 @contextmanager
 def dial(
-    reach: Reach, pod: dict[str, Any], port: int, limit: float = LIMITS.probe
+    reach: Reach, pod: dict[str, Any], port: int, limit: float = LIMITS.probe, route: str = ""
 ) -> Iterator[Door]:
     """Yield where to connect for a port of a pod, given by `name`, `namespace` and `ip`.
 
-    `limit` is how long tunnels may live, in seconds. Several connections may be
-    made, also from several threads.
+    `limit` is how long tunnels may live, in seconds; `route` is taken in the place of
+    the run's own. Several connections may be made, also from several threads.
 
     Raises:
         LookError: `unreachable` where the pod has no address, or, when the block
@@ -53,9 +53,9 @@ def dial(
             what the block itself raised, which only saw a reset.
     """
     given = _given(reach, f"{pod['namespace']}/{pod['name']}", port)
-    if given is not None:
+    if given is not None and not route:
         yield given
-    elif reach.pod_route == POD_NETWORK:
+    elif (route or reach.pod_route) == POD_NETWORK:
         if not pod.get("ip"):
             raise LookError("unreachable", f"{pod['namespace']}/{pod['name']} has no address")
         yield Door(pod["ip"], port, POD_NETWORK)

@@ -1,31 +1,24 @@
 """Streams through the API: commands in containers, and tunnels to ports of pods.
 
-The client library's own helpers swap a method of a shared client, connect
-without a limit, and call a tunnel to a closed port open. So the websocket is
-spoken here, one connection per stream, every step within one deadline.
+A tunnel is believed only when it says so: its near end stands at once, also where
+nothing listens at the far end.
 """
 
 from __future__ import annotations
 
 import json
-import select
 import socket
-import ssl
 import struct
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlencode
-
-import urllib3
-import websocket
+from typing import TYPE_CHECKING, Any
 
 from conformance.evidence import LookError
-from conformance.live.kubernetes import kind_of_status
+from conformance.live.channels import Channels
 from conformance.waiting import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from conformance.live.reach import Reach
 
@@ -58,7 +51,7 @@ def exec_(
     if container:
         asked.append(("container", container))
     channels: dict[int, bytearray] = {}
-    with _Socket.open(reach, namespace, pod, "exec", asked, time.monotonic() + limit) as stream:
+    with Channels.open(reach, namespace, pod, "exec", asked, time.monotonic() + limit) as stream:
         for channel, data in stream.frames():
             channels.setdefault(channel, bytearray()).extend(data)
             if sum(map(len, channels.values())) > _CAP:
@@ -114,7 +107,7 @@ class Tunnel:
         """
         asked = [("ports", str(self.port))]
         try:
-            with _Socket.open(
+            with Channels.open(
                 self.reach, self.namespace, self.pod, "portforward", asked, self.deadline
             ) as far:
                 self._pump(far, near, stop)
@@ -126,7 +119,7 @@ class Tunnel:
                 near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             near.close()
 
-    def _pump(self, far: _Socket, near: socket.socket, stop: socket.socket) -> None:
+    def _pump(self, far: Channels, near: socket.socket, stop: socket.socket) -> None:
         named: set[int] = set()
         writing = True
         while True:
@@ -141,7 +134,7 @@ class Tunnel:
             if far.tcp in ready and not self._bring(far, near, named):
                 return
 
-    def _bring(self, far: _Socket, near: socket.socket, named: set[int]) -> bool:
+    def _bring(self, far: Channels, near: socket.socket, named: set[int]) -> bool:
         """Bring one message from the far end; say whether there may be more."""
         frame = far.frame()
         if frame is None:
@@ -158,125 +151,9 @@ class Tunnel:
                 return False
         elif channel == _ERROR and data and not self.received:
             said = data.decode("utf-8", "replace").strip()
-            raise LookError("unreachable", f"port {self.port} of {self.pod}: {said}")
+            message = f"port {self.port} of {self.pod}: {said}"
+            raise LookError("unreachable", message, {"closed": self.port})
         return True
-
-
-@dataclass
-class _Socket:
-    """A websocket of the API, read and written within one deadline."""
-
-    web: websocket.WebSocket
-    deadline: float
-
-    @classmethod
-    def open(
-        cls,
-        reach: Reach,
-        namespace: str,
-        pod: str,
-        what: str,
-        asked: list[tuple[str, str]],
-        deadline: float,
-    ) -> _Socket:
-        client = reach.client
-        settings = client.configuration
-        headers: dict[str, str] = {}
-        client.update_params_for_auth(headers, [], ["BearerToken"])
-        path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/{what}"
-        url = f"{settings.host}{path}?{urlencode(asked)}".replace("http", "ws", 1)
-        web = websocket.WebSocket(sslopt=_tls(settings), skip_utf8_validation=True)
-        stream = cls(web, deadline)
-        try:
-            web.connect(  # type: ignore[no-untyped-call]
-                url,
-                header=headers,
-                subprotocols=["v4.channel.k8s.io"],
-                timeout=min(LIMITS.connect, stream.left()),
-                suppress_origin=True,
-                redirect_limit=0,
-                **_proxy(settings),
-            )
-        except websocket.WebSocketBadStatusException as error:
-            said = (error.resp_body or b"").decode("utf-8", "replace")
-            message = f"the API answered {error.status_code} to {what} of {namespace}/{pod}"
-            raise LookError(
-                kind_of_status(error.status_code),
-                f"{message}: {_message(said)}",
-                {"status": error.status_code},
-            ) from error
-        except (websocket.WebSocketTimeoutException, TimeoutError) as error:
-            raise LookError("timeout", f"the API did not begin {what} in time") from error
-        except (websocket.WebSocketException, OSError) as error:
-            raise LookError("unreachable", f"the API did not begin {what}: {error}") from error
-        return stream
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.web.shutdown()  # type: ignore[no-untyped-call]
-
-    @property
-    def tcp(self) -> socket.socket:
-        if self.web.sock is None:
-            raise LookError("partial", "the stream was closed half-way")
-        return self.web.sock
-
-    def left(self) -> float:
-        """Return the seconds until the deadline, at least a tenth of one."""
-        rest = self.deadline - time.monotonic()
-        if rest <= 0:
-            raise LookError("timeout", "the stream took longer than its limit")
-        return max(rest, 0.1)
-
-    def wait(
-        self, others: tuple[socket.socket, ...], patience: float | None = None
-    ) -> tuple[socket.socket, ...]:
-        """Return those of this socket and the others that can be read.
-
-        None of them where `patience` seconds have passed. Past the deadline: `timeout`.
-        """
-        pending = getattr(self.tcp, "pending", int)()  # what TLS has decrypted, poll cannot see
-        watch = select.poll()
-        known = {one.fileno(): one for one in (self.tcp, *others)}
-        for number in known:
-            watch.register(number, select.POLLIN)
-        rest = self.left() if patience is None else min(patience, self.left())
-        ready = {known[number] for number, _ in watch.poll(0 if pending else rest * 1000)}
-        if pending:
-            ready.add(self.tcp)
-        if not ready and patience is None:
-            raise LookError("timeout", "the stream took longer than its limit")
-        return tuple(ready)
-
-    def send(self, data: bytes) -> None:
-        self.web.settimeout(self.left())
-        try:
-            self.web.send_binary(data)
-        except (websocket.WebSocketException, OSError) as error:
-            raise LookError("partial", f"the stream broke: {error}") from error
-
-    def frame(self) -> tuple[int, bytes] | None:
-        """Return one message as channel and data; None at the end of the stream."""
-        self.web.settimeout(self.left())
-        try:
-            code, frame = self.web.recv_data_frame(control_frame=True)
-        except (websocket.WebSocketTimeoutException, TimeoutError) as error:
-            raise LookError("timeout", "the stream took longer than its limit") from error
-        except websocket.WebSocketConnectionClosedException:
-            return None
-        except (websocket.WebSocketException, OSError) as error:
-            raise LookError("partial", f"the stream broke: {error}") from error
-        if code == websocket.ABNF.OPCODE_CLOSE:
-            return None
-        data = bytes(frame.data) if frame and code == websocket.ABNF.OPCODE_BINARY else b""
-        return (data[0], data[1:]) if data else (-1, b"")  # pings and empty frames: no channel
-
-    def frames(self) -> Iterator[tuple[int, bytes]]:
-        while (frame := self.frame()) is not None:
-            if frame[0] >= 0:
-                yield frame
 
 
 def _received(near: socket.socket) -> bytes:
@@ -284,39 +161,6 @@ def _received(near: socket.socket) -> bytes:
         return near.recv(_CHUNK)
     except OSError:  # reset: as good as finished
         return b""
-
-
-def _tls(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - the client library has no types
-    given = {
-        "ca_certs": settings.ssl_ca_cert,
-        "certfile": settings.cert_file,
-        "keyfile": settings.key_file,
-        "server_hostname": settings.tls_server_name,
-    }
-    checks: dict[str, Any] = {"cert_reqs": ssl.CERT_REQUIRED}
-    if not settings.verify_ssl:
-        checks = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-    return {**{key: one for key, one in given.items() if one}, **checks}
-
-
-def _proxy(settings: Any) -> dict[str, Any]:  # noqa: ANN401 - the client library has no types
-    if not settings.proxy:
-        return {}
-    proxy = urllib3.util.parse_url(settings.proxy)
-    passed_by = (settings.no_proxy or "").split(",")
-    return {
-        "http_proxy_host": proxy.host,
-        "http_proxy_port": proxy.port,
-        "proxy_type": "http",
-        "http_no_proxy": [one for one in passed_by if one],
-    }
-
-
-def _message(said: str) -> str:
-    try:
-        return str(json.loads(said)["message"])
-    except (ValueError, KeyError, TypeError):
-        return said[:200]
 
 
 PROBES: dict[str, Callable[..., Any]] = {"exec": exec_}

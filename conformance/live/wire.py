@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conformance.live.reach import Reach
 
 _CAP = 4096  # bytes of an answer that are kept; more are not read
-_QUIET = 0.3  # seconds without a further byte after which an answer is taken for whole
+_QUIET = 0.1  # seconds without a further byte after which an answer is taken for whole
 _REFUSALS = {
     errno.ECONNREFUSED: "refused",
     errno.EHOSTUNREACH: "no route",
@@ -35,10 +35,12 @@ def say(
     pod: dict[str, Any] | None = None,
     service: str = "",
     tls: bool = False,  # noqa: FBT001, FBT002 - probes take JSON by name
+    route: str = "",
 ) -> dict[str, Any]:
     """Connect to a port of a pod or of a Service, say `sent` (hex digits), and listen.
 
     With `tls` the bytes are said in TLS, whoever answers: no certificate is checked.
+    `route` is the way to a pod, where it is not to be the run's own.
 
     Returns:
         `route`; `connected`; `refusal` (of the connection: refused, timeout, no route,
@@ -58,7 +60,7 @@ def say(
         "closed": False,
         "reset": False,
     }
-    with _door(reach, port, pod, service) as door:
+    with _door(reach, port, pod, service, route) as door:
         seen["route"] = door.route
         deadline = began + LIMITS.probe
         stream = _connected(door, seen)
@@ -73,10 +75,10 @@ def say(
 
 
 def _door(
-    reach: Reach, port: int, pod: dict[str, Any] | None, service: str
+    reach: Reach, port: int, pod: dict[str, Any] | None, service: str, route: str
 ) -> AbstractContextManager[routes.Door]:
     if pod is not None:
-        return routes.dial(reach, pod, port)
+        return routes.dial(reach, pod, port, route=route)
     return routes.dial_service(reach, service, port)
 
 
