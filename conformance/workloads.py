@@ -120,7 +120,7 @@ class Controller:
                 yield Count("runs its current template", updated, wanted)
                 yield Count("is ready on every node", self._counted("numberReady"), wanted)
         ready = sum(1 for one in self.staying if one.ready)
-        yield Count("has that many pods that are ready", ready, wanted)
+        yield Count("has a ready pod for each of its replicas", ready, wanted)
 
     @property
     def converged(self) -> bool:

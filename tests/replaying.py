@@ -6,7 +6,8 @@ A world is a folder `tests/worlds/<CONTROL>/<adjective>/`:
 * `expected.json`: `{case, outcome, findings: [[subject, claim, outcome], ...]}`, where
   `findings` lists at least what must be found (all that did not pass, when recorded),
   and optionally `allowed` (classes, default read-only and canary);
-* `platform.yaml`, optional: what this world's platform declares (default: the lab's).
+* `platform.yaml`, optional: what this world's platform declares (default: the lab's;
+  `"platform": "map"` in `expected.json`: what the map itself declares).
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ class World:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
     @property
-    def platform(self) -> Path:
-        """Return the file that declares this world's platform."""
+    def platform(self) -> Path | None:
+        """Return the file that declares this world's platform, None for the map's own section."""
+        if self.expected.get("platform") == "map":
+            return None
         own = self.folder / "platform.yaml"
         return own if own.exists() else LAB
 
@@ -158,8 +161,8 @@ def _arguments(
 
 
 @cache
-def constitution_with(platform: Path) -> Constitution:
-    """Load the map with one platform file."""
+def constitution_with(platform: Path | None) -> Constitution:
+    """Load the map with one platform file, or with its own section."""
     return load_constitution(ROOT / "constitution_map.yaml", platform, _TODAY)
 
 

@@ -83,7 +83,7 @@ def test_injection_labels_match_the_declared_mesh_membership(
         subject=namespace.ref,
         claim="asks for sidecars",
         expected="istio-injection: enabled, or istio.io/rev with an installed revision",
-        observed=wish,
+        observed=f"{wish}",
         advice=f"kubectl label namespace {namespace.name} istio-injection=enabled --overwrite",
     )
     both = wish.switch is not None and wish.revision is not None
@@ -92,7 +92,7 @@ def test_injection_labels_match_the_declared_mesh_membership(
             not both,
             subject=namespace.ref,
             claim="has labels that do not contradict each other",
-            observed=wish,
+            observed=f"{wish}",
             advice="keep one of the two labels",
         )
         if wish.switch is None and wish.revision:
