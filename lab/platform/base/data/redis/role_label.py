@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import ssl
 import threading
@@ -83,15 +84,19 @@ class Health(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Look once a second, for ever."""
+    """Look once a second until told to stop, and then until Redis is gone: it may hand over yet."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     server = ThreadingHTTPServer(("", 8080), Health)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    leaving = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leaving.set())
     label, written = "", 0.0
     while True:
         try:
             now = role()
         except OSError as error:
+            if leaving.is_set():
+                return
             now = label  # whether Redis answers is the business of its own probe
             log.info("the role is not known: %s", error)
         try:
