@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--purge", action="store_true", help="also remove the lab's data and logs")
     commands.add_parser("status", help="say what runs, what is missing, and where its log is")
     commands.add_parser("prune", help="remove from the cache what the next start does not need")
+    watch = commands.add_parser("watch", help="restart what ended unasked (`up` starts this)")
+    watch.add_argument("state", help="the lab's state directory, to tell labs apart in `ps`")
     config = commands.add_parser("kubeconfig", help="print the path of the kubeconfig")
     config.add_argument(
         "--merge", action="store_true", help="also add it to ~/.kube/config as context aik-lab"
@@ -83,6 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
         lines, well = status.report()
         print("\n".join(lines))
         return OK if well else FAILED
+    elif arguments.command == "watch":
+        from lab import watching
+
+        watching.watch()
     elif arguments.command == "prune":
         cluster.prune()
     elif arguments.command == "load":

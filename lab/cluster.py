@@ -21,6 +21,7 @@ from lab import (
     nodes,
     steps,
     supervisor,
+    watching,
 )
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def up(deploy: Callable[[], None]) -> None:
             _add("coredns")
             with steps.step("wait for DNS", layout.logs() / "kubectl.log"):
                 addons.await_dns()
+            supervisor.bring_up([watching.daemon()])
             deploy()
             compiled[building.METRICS_SERVER].result()
             _add("metrics-server")
@@ -78,8 +80,9 @@ def up(deploy: Callable[[], None]) -> None:
 def down(*, purge: bool) -> None:
     """Stop everything the lab started and put the machine back; `purge` also removes its data."""
     with steps.step("stop kubelets, pods and control plane"):
+        supervisor.stop("lab-watch")
         supervisor.stop(
-            "kubelet-*", "kube-proxy", "kube-scheduler", "kube-controller-manager", "lab-*"
+            "kubelet-*", "kube-proxy", "kube-scheduler", "kube-controller-manager", "lab-volumes"
         )
         # It would wait a minute for its watchers; its data is etcd's.
         supervisor.stop("kube-apiserver", patience=1.0)

@@ -10,6 +10,7 @@ from lab import layout, steps, supervisor
 from lab.files import write
 
 NAMES = (
+    "lab-watch",
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +107,11 @@ def running_named(name: str) -> Identity | None:
     return found[0] if found and found[0].alive() else None
 
 
+def ended() -> set[str]:
+    """Return the names of the daemons that ended without being asked: a stop takes the pid file."""
+    return {file.stem for file in directory().glob("*.json") if not running_named(file.stem)}
+
+
 @contextmanager
 def alone() -> Iterator[None]:
     """Hold the lab for one command at a time; raise StepError if another one has it."""
@@ -126,6 +131,8 @@ def start(daemon: Daemon) -> None:
     """Start a daemon unless it runs already with this configuration; do not wait for it."""
     digest = daemon.digest()
     found = recorded(daemon.pid_file)
+    if not (found and found[0].alive()) and (orphan := _orphan(daemon)):
+        found = (orphan, "unknown")
     if found and found[0].alive():
         if found[1] == digest:
             return
@@ -144,6 +151,8 @@ def start(daemon: Daemon) -> None:
             cwd="/",
             start_new_session=True,
         )
+    for earlier in _children.values():
+        earlier.poll()
     _children[child.pid] = child
     identity = Identity.of(child.pid)
     if identity is None:
@@ -192,6 +201,16 @@ def stop(*patterns: str, patience: float = STOP_SECONDS) -> None:
     end(*(identity for identity in found if identity.alive()), patience=patience)
     for file in pid_files:
         file.unlink(missing_ok=True)
+
+
+def _orphan(daemon: Daemon) -> Identity | None:
+    """Return a process with the daemon's very command: a killed `up` had no time to note it."""
+    wanted = "\0".join((*daemon.command, "")).encode()
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if file.read_bytes() == wanted:
+                return Identity.of(int(file.parent.name))
+    return None
 
 
 def _reap(pid: int) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import steps, supervisor
+from lab import steps, supervisor, watching
 from lab.supervisor import Daemon, Identity
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.fixture
-def sleeper() -> Iterator[Daemon]:
-    """Yield a daemon that only sleeps, ended after the test."""
-    yield Daemon("sleeper", SLEEP, ready=lambda: True)
+def sleeper(state: Path) -> Iterator[Daemon]:
+    """Yield a daemon that only sleeps, ended after the test; no other has its command."""
+    file = state / "config"
+    file.write_text("one")
+    yield Daemon("sleeper", (*SLEEP, str(state)), ready=lambda: True, configuration=(file,))
     supervisor.stop("sleeper")
 
 
@@ -90,14 +92,11 @@ def test_starting_twice_keeps_the_process(sleeper: Daemon) -> None:
     assert supervisor.running_named("sleeper") == first is not None
 
 
-def test_changed_configuration_restarts(tmp_path: Path) -> None:
-    file = tmp_path / "config"
-    daemon = Daemon("sleeper", SLEEP, ready=lambda: True, configuration=(file,))
-    file.write_text("one")
-    supervisor.start(daemon)
+def test_changed_configuration_restarts(sleeper: Daemon) -> None:
+    supervisor.start(sleeper)
     first = supervisor.running_named("sleeper")
-    file.write_text("two")
-    supervisor.start(daemon)
+    sleeper.configuration[0].write_text("two")
+    supervisor.start(sleeper)
     second = supervisor.running_named("sleeper")
     supervisor.stop("sleeper")
     assert first
@@ -131,3 +130,35 @@ def test_a_second_command_is_refused() -> None:
     refused = pytest.raises(steps.StepError, match="another command")
     with supervisor.alone(), refused, supervisor.alone():
         pass
+
+
+def test_what_ended_unasked_is_started_again(
+    sleeper: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "daemons", lambda: [sleeper])
+    supervisor.start(sleeper)
+    first = supervisor.running_named("sleeper")
+    assert first
+    assert not supervisor.ended()
+    supervisor.end(first)
+    assert supervisor.ended() == {"sleeper"}
+    last: dict[str, float] = {}
+    watching.start_again(last)
+    second = supervisor.running_named("sleeper")
+    assert second
+    supervisor.end(second)
+    watching.start_again(last)  # too soon after the last time
+    assert supervisor.running_named("sleeper") is None
+    supervisor.stop("sleeper")
+    watching.start_again({})
+    assert supervisor.running_named("sleeper") is None
+
+
+def test_a_daemon_without_a_pid_file_is_recognised_by_its_command(sleeper: Daemon) -> None:
+    supervisor.start(sleeper)
+    first = supervisor.running_named("sleeper")
+    assert first
+    sleeper.pid_file.unlink()
+    supervisor.start(sleeper)
+    assert not first.alive()
+    assert supervisor.running_named("sleeper")
