@@ -8,7 +8,7 @@ LAB_OPTIONS = --platform lab/platform.yaml --kubeconfig $$($(LAB) kubeconfig)
 RUN := runs/$(shell date -u +%Y%m%dT%H%M%SZ)
 
 .DEFAULT_GOAL := help
-.PHONY: help audit test table lint types replay lab-up lab-down falsify bench lock format clean
+.PHONY: help audit test table lint types replay lab-up lab-down falsify lock format clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,7 +28,7 @@ lint: .venv/ready ## style, types, and what is generated is up to date
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-types: .venv/ready
+types: .venv/ready ## mypy, strict
 	.venv/bin/mypy
 
 replay: .venv/ready ## the report of a recorded run of the lab, without a lab
@@ -43,9 +43,6 @@ lab-down: .venv/ready ## end the lab and leave the machine as it was
 
 falsify: .venv/ready lab-up ## break, audit, mend and deny every control; write docs/kill-table.md
 	$(PY) -m tests.falsify --write
-
-bench: .venv/ready ## what an audit costs
-	$(PY) -m bench.cost
 
 format: .venv/ready ## format and sort
 	.venv/bin/ruff format . && .venv/bin/ruff check --fix .

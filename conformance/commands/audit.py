@@ -72,7 +72,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     for name, flag, what in _FLAGS.values():
         add(flag, dest=name, action="store_true", help=f"allow what {what}")
-    add("--no-pods", action="store_true", help="create no vantage pods")
     add(
         "--replay",
         type=Path,
@@ -181,7 +180,7 @@ def _command(options: argparse.Namespace, folder: Path) -> list[str]:
     for name in ("platform", "kubeconfig", "context", "route", "replay"):
         if getattr(options, name):
             command += [f"--{name}", str(getattr(options, name))]
-    for name in ("allow_canaries", "allow_load", "allow_disruption", "no_pods"):
+    for name in ("allow_canaries", "allow_load", "allow_disruption"):
         if getattr(options, name):
             command.append("--" + name.replace("_", "-"))
     return command + (["-n", str(options.workers)] if options.workers else [])
