@@ -58,7 +58,7 @@ def wait_until(
         lens.pause(interval)
         attempt += 1
         later = lens.look(replace(question, attempt=attempt))
-        if later.time < first.time:  # a replay that has no further look
+        if later.time <= first.time:  # a replay that has no further look, or not even a first
             return answer
         answer = later
     return answer
