@@ -1,4 +1,4 @@
-"""What nodes offer and what pods reserve, counted as the scheduler counts it."""
+"""What nodes offer, and whether pods find room on them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from conformance.amounts import Amount, reserved, total
 from conformance.cluster import labels
 from conformance.evidence import Lens, Question
-from conformance.pods import Container, Pod, Role, condition, containers, moment
-from conformance.quantity import quantity
+from conformance.pods import Pod, condition, moment
 from conformance.verdict import UndecidedError
 
 if TYPE_CHECKING:
@@ -27,85 +27,6 @@ _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes
 _REPELS = frozenset({"NoSchedule", "NoExecute"})
 _RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)")
 _SEARCHED = 20_000  # placements tried before a packing counts as not found
-
-
-@dataclass(frozen=True)
-class Amount:
-    """CPU in cores, memory in bytes, and a number of pods."""
-
-    cpu: Fraction = Fraction(0)
-    memory: Fraction = Fraction(0)
-    pods: Fraction = Fraction(0)
-
-    @classmethod
-    def of(cls, given: dict[str, str] | None) -> Amount:
-        """Read a resource list; what it does not name is zero."""
-        found = given or {}
-        names = ("cpu", "memory", "pods")
-        return cls(*(quantity(str(found.get(name, "0"))) for name in names))
-
-    def __add__(self, other: Amount) -> Amount:
-        """Add each part."""
-        return Amount(self.cpu + other.cpu, self.memory + other.memory, self.pods + other.pods)
-
-    def __sub__(self, other: Amount) -> Amount:
-        """Subtract each part."""
-        return Amount(self.cpu - other.cpu, self.memory - other.memory, self.pods - other.pods)
-
-    def most(self, other: Amount) -> Amount:
-        """Return the larger of each part."""
-        return Amount(
-            max(self.cpu, other.cpu), max(self.memory, other.memory), max(self.pods, other.pods)
-        )
-
-    def within(self, other: Amount) -> bool:
-        """Say whether no part is larger than the other's."""
-        return self.cpu <= other.cpu and self.memory <= other.memory and self.pods <= other.pods
-
-    def __str__(self) -> str:
-        """Return cores and gigabytes, for people."""
-        return f"{float(self.cpu):.3f} cores, {float(self.memory) / 1e9:.2f} GB"
-
-
-def total(amounts: Iterable[Amount]) -> Amount:
-    """Return the sum."""
-    return sum(amounts, Amount())
-
-
-def requests(container: Container) -> Amount:
-    """Return what a container reserves: a limit without a request is one.
-
-    While a container is being resized, the larger of old and new is reserved.
-    """
-    given = container.spec.get("resources") or {}
-    asked = {**(given.get("limits") or {}), **(given.get("requests") or {})}
-    actual = (container.status.get("resources") or {}).get("requests")
-    return Amount.of(asked).most(Amount.of(container.status.get("allocatedResources") or actual))
-
-
-def limits(container: Container) -> Amount:
-    """Return what a container may use at most; zero stands for no limit."""
-    return Amount.of((container.spec.get("resources") or {}).get("limits"))
-
-
-def reserved(pod: Pod) -> Amount:
-    """Return what a pod reserves on its node: sidecars run beside what prepares the pod."""
-    spec = pod.item["spec"]
-    running, peak = Amount(), Amount()
-    # The API keeps the order of init containers, and sidecars start in that order.
-    prepared = containers({"initContainers": spec.get("initContainers")}, pod.item.get("status"))
-    for one in prepared:
-        if one.role is Role.SIDECAR:
-            running += requests(one)
-            peak = peak.most(running)
-        else:
-            peak = peak.most(running + requests(one))
-    main = total(requests(one) for one in pod.containers if one.role is Role.MAIN)
-    needed = peak.most(running + main)
-    whole = Amount.of((spec.get("resources") or {}).get("requests"))
-    if (spec.get("resources") or {}).get("requests"):
-        needed = Amount(whole.cpu or needed.cpu, whole.memory or needed.memory)
-    return needed + Amount.of(spec.get("overhead")) + Amount(pods=Fraction(1))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from conformance.cluster import Cluster, ref
@@ -208,6 +209,12 @@ def unlimited(room: Room, claim: Claim, others: list[Room], root: Room) -> bool:
     much = room.size > _MUCH_LARGER * claim.granted
     shared = any(one.device == room.device and one.size == room.size for one in others)
     return much and (shared or (room.size, room.used) == (root.size, root.used))
+
+
+def below(folder: str, place: str) -> bool:
+    """Say whether a folder is a place or stands below it."""
+    path = PurePosixPath(folder)
+    return path.is_absolute() and path.is_relative_to(place)
 
 
 def _mounts(pod: Pod, container: Container) -> Iterator[Mount]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.capacity import Amount, offered, place, reserved, total
+from conformance.amounts import Amount, reserved, total
+from conformance.capacity import offered, place
 from conformance.quantity import quantity
 
 if TYPE_CHECKING:

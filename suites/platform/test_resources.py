@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.capacity import Amount, limits, requests
+from conformance.amounts import Amount, limits, limits_in_force, requests
 from conformance.pods import Role
 from conformance.quantity import quantity
 
 if TYPE_CHECKING:
     from conformance.platform import Workload
     from conformance.pods import Container
+    from conformance.settings import Settings
     from conformance.verdict import Verdict
     from conformance.workloads import Workloads
 
@@ -57,6 +59,49 @@ def test_a_component_reserves_what_the_table_says(
                 observed=str(container.spec.get("resources") or "no resources"),
                 expected="both, and no smaller than the requests",
                 advice="set resources.limits: without one it takes what its neighbours need",
+            )
+
+
+@pytest.mark.control("PLT-RES-010")
+def test_a_product_leaves_room_below_its_memory_limit(
+    workload: Workload, workloads: Workloads, settings: Settings, verdict: Verdict
+) -> None:
+    """The product, asked itself, may use at most its share of the container's memory limit.
+
+    Its own word counts, not the file that it may have been started with. No maximum
+    is the largest one. The limit is the one in force, which a resize may have changed.
+    """
+    share = Fraction(str(workload.memory_share))
+    claim = "is told to use at most its share of the memory limit"
+    if not settings.can_ask(workload):
+        verdict.not_measured(
+            subject=workload.ref,
+            claim=claim,
+            reason=f"the suite cannot ask {workload.product} yet",
+        )
+        return
+    pods = workloads.of(workload).staying
+    verdict.at_least(1, pods, subject=workload.ref, claim="has pods")
+    for pod in pods:
+        with verdict.about(pod.ref, claim):
+            container = _main(workload, pod.containers)
+            limit = limits_in_force(container).memory if container else 0
+            if not limit:
+                verdict.undecided(
+                    subject=pod.ref,
+                    claim=claim,
+                    reason="its container has no memory limit",
+                    blocked_by="PLT-RES-001",
+                )
+                continue
+            own = settings.of(workload, pod)
+            verdict.expect(
+                0 < own.memory <= share * limit,
+                subject=pod.ref,
+                claim=claim,
+                observed=f"{own.setting} {own.memory or 'without a maximum'} of {int(limit)} bytes",
+                expected=f"more than 0 and at most {int(share * limit)} ({float(share):.0%})",
+                advice=f"lower {own.setting} or raise the container's memory limit",
             )
 
 

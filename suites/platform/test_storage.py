@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conformance.quantity import quantity
-from conformance.storage import LEAST_SPARE, told, unlimited
+from conformance.storage import LEAST_SPARE, below, told, unlimited
 
 if TYPE_CHECKING:
     from conformance.platform import Platform, Workload
+    from conformance.pods import Pod
+    from conformance.settings import Settings
     from conformance.storage import Claim, Mount, Room, Storage
     from conformance.verdict import Verdict
     from conformance.workloads import Workloads
+
+_KEEPS = "keeps its data on a claim"
 
 
 @pytest.mark.control("PLT-RES-003")
@@ -44,13 +48,15 @@ def test_volumes_are_as_large_as_claimed_where_they_are_used(
     platform: Platform,
     workloads: Workloads,
     storage: Storage,
+    settings: Settings,
     verdict: Verdict,
 ) -> None:
     """Every claim is bound, mounted, as large as it says, limited to that, and has room left.
 
     Asked with `df` in the container: a claim says what was promised. A volume that is
     a piece of a large disk without a limit shows the whole disk, and so do its
-    neighbours. A file system itself takes some percent.
+    neighbours. A file system itself takes some percent. Where its data are, the
+    product says.
     """
     pods = workloads.of(workload).staying
     if not verdict.at_least(1, pods, subject=workload.ref, claim="has pods"):
@@ -62,10 +68,12 @@ def test_volumes_are_as_large_as_claimed_where_they_are_used(
         verdict.expect(
             bool(mounts),
             subject=pod.ref,
-            claim="keeps its data on a claim",
+            claim="mounts a claim",
             observed=", ".join(one.claim for one in mounts) or "no claim is mounted",
             advice="mount the claim where the product keeps its data",
         )
+        with verdict.about(pod.ref, _KEEPS):
+            _kept(workload, pod, mounts, settings, verdict)
         for mount in mounts:
             claim = storage.claims.get(mount.claim)
             if _granted(claim, mount, verdict) and claim:
@@ -74,6 +82,33 @@ def test_volumes_are_as_large_as_claimed_where_they_are_used(
                     others = storage.neighbours(mount, near)
                     _sized(mount, claim, room[mount.path], verdict)
                     _limited(mount, claim, room, others, verdict)
+
+
+def _kept(
+    workload: Workload,
+    pod: Pod,
+    mounts: tuple[Mount, ...],
+    settings: Settings,
+    verdict: Verdict,
+) -> None:
+    if not settings.can_ask(workload):
+        reason = f"the suite cannot ask {workload.product} for its folder yet"
+        verdict.not_measured(subject=pod.ref, claim=_KEEPS, reason=reason)
+        return
+    folder = settings.of(workload, pod).folder
+    if not folder:
+        verdict.undecided(
+            subject=pod.ref, claim=_KEEPS, reason="it does not say where its data are"
+        )
+        return
+    verdict.expect(
+        any(below(folder, one.path) for one in mounts),
+        subject=pod.ref,
+        claim=_KEEPS,
+        observed=f"{folder}; claims at {', '.join(one.path for one in mounts) or 'no path'}",
+        expected="a folder on a mounted claim",
+        advice="set the product's data folder to where its claim is mounted",
+    )
 
 
 def _granted(claim: Claim | None, mount: Mount, verdict: Verdict) -> bool:
