@@ -38,7 +38,11 @@ class Exhibit:
 
 def exhibits(folder: Path) -> tuple[Exhibit, ...]:
     """Return every evidence file below a run's folder, in the order of their paths."""
-    files = sorted(one for one in (folder / "evidence").rglob("*.json") if one.is_file())
+    files = sorted(
+        one
+        for one in (folder / "evidence").rglob("*.json")
+        if one.is_file() and not one.is_symlink()
+    )
     return tuple(
         _exhibit(number, str(one.relative_to(folder)), one.read_bytes())
         for number, one in enumerate(files, 1)
