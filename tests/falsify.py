@@ -60,8 +60,9 @@ class Lab:
     def decide(self, control: Control, stage: str, kubeconfig: str | None = None) -> Path:
         """Run the control alone; return the folder of the run."""
         folder = ROOT / "runs" / f"falsify-{control.id}-{stage}-{time.time_ns()}"
+        test = inventory.tests(ROOT)[control.id]
         command = [
-            sys.executable, "-m", "pytest", "suites", "-q", "-k", control.id,
+            sys.executable, "-m", "pytest", test.file, "-q", "-k", control.id,
             "--platform", str(LAB), "--kubeconfig", kubeconfig or self.kubeconfig,
             "--run-folder", str(folder),
         ]  # fmt: skip
