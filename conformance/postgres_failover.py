@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from conformance.evidence import Lens
+    from conformance.postgres import Servers
     from conformance.postgres_session import Result
 
 AGENTS = """
 SELECT application_name, extract(epoch FROM clock_timestamp() - max(state_change))::int
 FROM pg_stat_activity WHERE application_name ~* '^(patroni|repmgrd|stolon)' GROUP BY 1"""
+READINESS = """
+SELECT name, setting FROM pg_settings
+WHERE name IN ('synchronous_standby_names', 'wal_log_hints', 'data_checksums') ORDER BY name"""
 _SILENT = 60  # seconds without a statement after which an agent counts as gone
 _OPERATORS = {  # group of the owning kind: what stands in the names of the operator's leases
     "postgresql.cnpg.io": "cnpg",
@@ -136,6 +140,74 @@ def _operator_lives(lens: Lens, word: str) -> tuple[bool | None, str]:
         life = spec.get("leaseDurationSeconds") or 15
         return age <= 2 * life, f"its operator renewed {ref(one)} {age:.0f} s before"
     return None, "no lease shows that its operator runs"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """What became of the database when the pod of its primary was deleted; times in seconds.
+
+    `seconds` is None where no other server took over on a later timeline. `lost` are
+    rows that were acknowledged and are gone; None where they could not be read back.
+    """
+
+    started: bool
+    refusal: str
+    seconds: float | None
+    pause: float | None
+    told: str
+    lost: tuple[int, ...] | None
+    whole: bool
+
+
+def drill(servers: Servers) -> Drill:
+    """Delete the primary's pod under a write a second; return what was seen."""
+    declared, primary = servers.declared, servers.roster().primary
+    meta = primary.item["metadata"]
+    arguments = {
+        **servers.way(declared.application),
+        "owners": sorted(one["uid"] for one in meta.get("ownerReferences") or ()),
+        "victim": {key: meta[key] for key in ("namespace", "name", "uid")},
+        "schema": declared.canary_schema,
+    }
+    return drill_of(servers.lens.look(Question("postgres.drill", primary.ref, arguments)).value)
+
+
+def drill_of(value: dict[str, Any]) -> Drill:
+    """Return what a `postgres.drill` probe saw."""
+    deleted = value["deleted"]
+    if deleted is None:
+        made = (value.get("made") or {}).get("error") or {}
+        why = made.get("message", "the first rows were not acknowledged")
+        return Drill(
+            started=False,
+            refusal=why,
+            seconds=None,
+            pause=None,
+            told="the pod was not deleted",
+            lost=None,
+            whole=True,
+        )
+    acted = [
+        (at, name, role[1])
+        for at, roles in value["roles"]
+        for name, role in sorted(roles.items())
+        if role[0] is False
+    ]
+    before = [one for one in acted if one[0] <= deleted][-1]
+    after = [one for one in acted if one[0] > deleted and one[2] > before[2]]
+    writes = [at for at, _, done in value["writes"] if done]
+    gap = [later for later in writes if later > deleted], [at for at in writes if at <= deleted]
+    present = value["present"]
+    return Drill(
+        started=True,
+        refusal="",
+        seconds=round(after[0][0] - deleted, 1) if after else None,
+        pause=round(gap[0][0] - gap[1][-1], 1) if all(gap) else None,
+        told=f"{before[1]} on timeline {before[2]}, then "
+        + (f"{after[0][1]} on timeline {after[0][2]}" if after else "no later timeline"),
+        lost=None if present is None else tuple(sorted({*value["acknowledged"]} - {*present})),
+        whole=value["whole"] is not None,
+    )
 
 
 def _json(text: object) -> dict[str, Any]:

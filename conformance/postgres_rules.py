@@ -15,7 +15,7 @@ SELECT line_number, type, array_to_string(database, ','), array_to_string(user_n
 FROM pg_hba_file_rules"""
 LOADED = "SELECT pg_conf_load_time() >= (pg_stat_file(current_setting('hba_file'))).modification"
 ENCRYPTION = "SELECT current_setting('password_encryption')"
-STORED = """
+_STORED = """
 SELECT rolname, CASE WHEN rolpassword IS NULL THEN 'none'
                      WHEN rolpassword LIKE 'SCRAM-SHA-256$%' THEN 'scram-sha-256'
                      WHEN rolpassword LIKE 'md5%' THEN 'md5' ELSE 'unknown' END
@@ -67,3 +67,11 @@ class Rule:
 def rules_of(session: Session, result: int) -> tuple[Rule, ...]:
     """Return the rules that a session's result to `RULES` shows."""
     return tuple(Rule(*row) for row in session.results[result].table)
+
+
+def stored(view: str | None) -> str:
+    """Return a statement: every login role and how its password is kept.
+
+    From `view` where one is declared, since only superusers may read pg_authid.
+    """
+    return f"SELECT rolname, password_method FROM {view}" if view else _STORED  # noqa: S608

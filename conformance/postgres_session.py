@@ -51,6 +51,11 @@ class Result:
         return self.error["sqlstate"] if self.error else None
 
     @property
+    def raised(self) -> bool:
+        """Say whether the error was raised by a function, such as a trigger's."""
+        return bool(self.error) and "at RAISE" in ((self.error or {})["context"] or "")
+
+    @property
     def told(self) -> str:
         """Return the result in words."""
         if self.error is None:

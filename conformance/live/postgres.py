@@ -191,5 +191,6 @@ PROBES: dict[str, Callable[..., Any]] = {
     "log": log,
     "lag": _late("conformance.live.postgres_canary", "lag"),
     "follow": _late("conformance.live.postgres_canary", "follow"),
+    "mark": _late("conformance.live.postgres_canary", "mark"),
     "drill": _late("conformance.live.postgres_drill", "drill"),
 }

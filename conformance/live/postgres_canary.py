@@ -141,14 +141,38 @@ def follow(
                 return told
             ask = f"SELECT (SELECT value FROM {canary}) {_PACE}"  # noqa: S608 - ours
             for name, sight in _awaited(followers, ask, _there, limit).items():
-                value = sight.row[0] if sight.row else None
-                told["readers"][name] |= {"seconds": sight.seconds, "value": value}
+                read = sight.row[0] if sight.row else None
+                told["readers"][name] |= {"seconds": sight.seconds, "value": read}
                 _fail(told["readers"][name], sight)
             link.run(f"DELETE FROM {canary}")  # noqa: S608 - ours
             for name, sight in _awaited(followers, ask, _absent, limit).items():
                 told["readers"][name]["gone"] = sight.seconds
                 _fail(told["readers"][name], sight)
     return told
+
+
+def mark(
+    reach: Reach,
+    target: Target,
+    port: int,
+    login: str,
+    database: str,
+    schema: str,
+    note: str,
+) -> dict[str, Any]:
+    """Make and drop a canary table with statements that hold `note` in a comment.
+
+    Returns `server`, `made` (the result of CREATE TABLE) and `removed`.
+    """
+    reach.demand("canary")
+    told: dict[str, Any] = {"removed": None}
+    with (
+        dialled(reach, target, port, LIMITS.probe) as door,
+        linked(reach, door, login, database) as link,
+    ):
+        told["server"] = identified(link)
+        with table(link, schema, reach.run, f"n int /* {note} */", told):
+            return told
 
 
 @contextmanager

@@ -45,9 +45,8 @@ def test_replicas_stream_from_the_primary(
     for member in roster.replicas:
         with verdict.about(member.ref, "receives a stream"):
             _judge_receiver(member, servers, verdict)
-    streams = []
-    for member in (*roster.of("primary"), *roster.replicas):
-        streams += senders_of(servers.ask(member, SENDERS))
+    answering = (*roster.of("primary"), *roster.replicas)
+    streams = [one for member in answering for one in senders_of(servers.ask(member, SENDERS))]
     if verdict.given(
         all(one.state for one in streams),
         subject=postgres.ref,
