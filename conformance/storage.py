@@ -141,12 +141,15 @@ class Storage:
         """Return the claims of some namespaces."""
         return tuple(one for one in self.claims.values() if one.ref.partition("/")[0] in namespaces)
 
-    def requested(self, workload: Controller) -> dict[str, Fraction]:
-        """Return the sizes that one replica asks for, by claim; only those that it mounts count."""
+    def requested(self, workload: Controller, container: str | None) -> dict[str, Fraction]:
+        """Return the sizes that one replica asks for, by claim.
+
+        Only claims that the container mounts count; without a name, those of any.
+        """
         mounted = {
             mount["name"]
             for one in workload.containers
-            if one.role is not Role.INIT
+            if one.name == container or (container is None and one.role is not Role.INIT)
             for mount in one.spec.get("volumeMounts") or ()
         }
         made = workload.item["spec"].get("volumeClaimTemplates") or ()

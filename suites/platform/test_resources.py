@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,7 +70,7 @@ def test_a_product_leaves_room_below_its_memory_limit(
     Its own word counts, not the file that it may have been started with. No maximum
     is the largest one. The limit is the one in force, which a resize may have changed.
     """
-    share = Fraction(str(workload.memory_share))
+    share = quantity(str(workload.memory_share))
     claim = "is told to use at most its share of the memory limit"
     if not settings.can_ask(workload):
         verdict.not_measured(

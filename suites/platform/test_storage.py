@@ -24,12 +24,12 @@ _KEEPS = "keeps its data on a claim"
 def test_a_replica_claims_the_declared_storage(
     workload: Workload, workloads: Workloads, storage: Storage, verdict: Verdict
 ) -> None:
-    """The claims that one replica mounts add up to the declared size or more.
+    """The claims that the component's container mounts add up to the declared size or more.
 
-    A claim that no container mounts holds nobody's data and does not count; nor do
+    A claim that it does not mount holds none of its data and does not count; nor do
     other replicas' claims.
     """
-    asked = storage.requested(workloads.of(workload))
+    asked = storage.requested(workloads.of(workload), workload.container)
     wanted = quantity(str(workload.storage))
     verdict.expect(
         sum(asked.values()) >= wanted,
