@@ -21,11 +21,14 @@ FOLDER = "reports"
 EXCUSE = "allure.txt"
 
 
-def publish(run: Run, constitution: Constitution, folder: Path) -> tuple[Path, ...]:
+def publish(
+    run: Run, constitution: Constitution, folder: Path, *, allure_page: bool = True
+) -> tuple[Path, ...]:
     """Write every report of `run` below `folder`/reports; return the paths.
 
     The same run gives the same bytes. Where Node.js or Allure is missing, all but
-    `allure.html` is written, and `allure.txt` says how to get it.
+    `allure.html` is written, and `allure.txt` says how to get it. Without `allure_page`
+    only Allure's results are written.
 
     Raises:
         OSError: where the disk does not take a file.
@@ -44,6 +47,8 @@ def publish(run: Run, constitution: Constitution, folder: Path) -> tuple[Path, .
     written = [*(place / name for name in texts), results]
     for name in ("allure.html", EXCUSE):
         (place / name).unlink(missing_ok=True)
+    if not allure_page:
+        return tuple(written)
     try:
         render(results, place / "allure.html", _milliseconds(run))
     except RenderError as error:

@@ -85,9 +85,7 @@ def _marks(node: ast.FunctionDef) -> set[str]:
     }
 
 
-def _reached(
-    test: ast.FunctionDef, functions: dict[str, ast.FunctionDef]
-) -> list[ast.FunctionDef]:
+def _reached(test: ast.FunctionDef, functions: dict[str, ast.FunctionDef]) -> list[ast.FunctionDef]:
     found, waiting = [], [test]
     while waiting:
         one = waiting.pop()
@@ -112,9 +110,7 @@ def _claims(functions: list[ast.FunctionDef]) -> list[ast.Call]:
     ]
 
 
-def _caught(
-    file: Path, tree: ast.Module, control: str, test: str, own: list[World]
-) -> str | None:
+def _caught(file: Path, tree: ast.Module, control: str, test: str, own: list[World]) -> str | None:
     known = replaying.tests_by_control()
     original = known[control]
     known[control] = getattr(_module(file, tree), test)

@@ -89,7 +89,8 @@ class Miniature:
             "import conformance.cli\nraise SystemExit(conformance.cli.main(sys.argv[1:]))\n"
         )
         folder = str(self.folder / run)
-        return self._run("-c", code, "audit", "--run-folder", folder, *self._source(), *arguments)
+        always = ("audit", "--no-allure", "--run-folder", folder, *self._source())
+        return self._run("-c", code, *always, *arguments)
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `pytest suites` on this project."""

@@ -80,6 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--run-folder", type=Path, help="where the run is kept (default: runs/<UTC time>)")
     add("-n", "--workers", type=int, default=0, metavar="N", help="judge in N processes")
+    add("--no-allure", action="store_true", help="write Allure's results, but not its page")
     add("--json", action="store_true", help="print run.json instead of the summary")
 
 
@@ -265,10 +266,10 @@ class _Progress:
 
 def _report(judged: Run, constitution: Constitution, options: argparse.Namespace) -> None:
     try:
-        publish(judged, constitution, judged.folder)
+        publish(judged, constitution, judged.folder, allure_page=not options.no_allure)
     except OSError as error:
         say(f"the report could not be written: {error}; the record itself is in {judged.folder}")
     if options.json:
         print_json(judged.as_json())
     else:
-        print(summary(judged))
+        print(summary(judged, constitution))
