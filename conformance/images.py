@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from conformance.pods import Role
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -37,11 +39,15 @@ def fits(seen: tuple[int, ...], declared: str) -> bool | None:
 
 
 def of_product(containers: Iterable[Container], workload: Workload) -> tuple[Container, ...]:
-    """Return the containers whose image bears one of the declared names, as a whole word."""
+    """Return the containers whose image bears one of the declared names, as a whole word.
+
+    Those that only prepare the pod do not count: a client of the product is not the product.
+    """
     return tuple(
         one
         for one in containers
-        if any(f"-{name}-" in f"-{repository(one.image)}-" for name in workload.images)
+        if one.role is not Role.INIT
+        and any(f"-{name}-" in f"-{repository(one.image)}-" for name in workload.images)
     )
 
 
