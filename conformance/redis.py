@@ -36,6 +36,7 @@ __all__ = ["Node", "RedisNodes", "Reply", "Session", "passwordless_users", "topo
 PREFIX = "aik-conformance:{run}"
 VALUE = "aik-conformance"
 _PAUSE = 5.0  # seconds between looks at roles that may be changing
+_SAMPLE = 2000  # attempts of samples are told apart from those of waiting
 _SYNC = 600  # seconds that a full synchronisation may take before a link counts as down
 _PATIENCE = 10  # seconds without a word from the master; it pings every ten if not told otherwise
 _REFUSALS = frozenset({"NOREPLICAS", "OOM", "MISCONF"})  # by which a master says it cannot write
@@ -112,7 +113,7 @@ class RedisNodes:
         while not _stands(seen) and _taken(seen) - _taken(first) < LIMITS.failover:
             self.lens.pause(_PAUSE)
             later = self._looks(redis, REPLICATION, attempt + 1)
-            if _taken(later) < _taken(first):  # a replay that has no further look
+            if _taken(later) <= _taken(first):  # a replay that has no further look
                 break
             attempt, seen = attempt + 1, later
         return attempt
@@ -146,10 +147,10 @@ class RedisNodes:
 
     def samples(self, redis: Redis, verdict: Verdict) -> list[Sample]:
         """Return each replica in three looks; those that do not answer are undecided subjects."""
-        start = self.settled(redis)
+        self.settled(redis)
         looks = []
-        for attempt in range(start, start + 3):
-            if attempt > start:
+        for attempt in range(_SAMPLE, _SAMPLE + 3):
+            if attempt > _SAMPLE:
                 self.lens.pause(1.0)
             looks.append(self.nodes(redis, verdict, REPLICATION, attempt))
         masters = [self.master(redis, nodes) for nodes in looks]
@@ -219,7 +220,7 @@ class RedisNodes:
             not refusal.error,
             subject=master.ref,
             claim="takes a write",
-            observed=refusal,
+            observed=str(refusal),
             advice="bring back what it lacks: replicas, memory, or room on the disk",
         )
 

@@ -138,12 +138,14 @@ def _without_program(answer: Answer) -> bool:
 
 
 def _listed(answer: Answer) -> dict[str, int]:
+    """Return the files that were listed; none is an answer, where nothing hindered the look."""
     told = answer.value
     lines = (_LINE.fullmatch(line) for line in told["stdout"].splitlines())
     found = {line["name"]: int(line["size"]) for line in lines if line}
-    if not found:
-        words = told["stderr"] or told["failure"] or told["stdout"]
-        raise UndecidedError(f"{answer.question.subject}: ls shows none: {words}", (answer.path,))
+    complaints = [one for one in told["stderr"].splitlines() if "No such file" not in one]
+    if not found and (complaints or told["code"] is None):
+        words = "; ".join(complaints) or told["failure"]
+        raise UndecidedError(f"{answer.question.subject}: ls says {words}", (answer.path,))
     return found
 
 

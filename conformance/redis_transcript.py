@@ -52,8 +52,8 @@ class Reply:
         return "without any password" in self.error or "no password is set" in self.error
 
     def __str__(self) -> str:
-        """Return the words, or the value as findings show it."""
-        return self.error or repr(self.value)
+        """Return the words of an error, or the value, as findings show them."""
+        return self.error or f"an answer, {self.value!r}"
 
 
 @dataclass(frozen=True)

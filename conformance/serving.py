@@ -142,7 +142,8 @@ def _redis(_: Pod, answer: Answer) -> Word:
     if reply.code in _MAY_NOT or (reply.error and "unknown command" in reply.error):
         session.value(0)
     refused = reply.code in _REFUSED
-    told = f"{session.auth} to AUTH" if refused and session.auth.error else f"{reply} to PING"
+    words = reply.error or str(reply.value)
+    told = f"{session.auth} to AUTH" if refused and session.auth.error else f"{words} to PING"
     return Word(reply.value == "PONG", told, refused)
 
 

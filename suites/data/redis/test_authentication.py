@@ -65,7 +65,7 @@ def _judge_refusals(pod: Pod, redis: Redis, redis_nodes: RedisNodes, verdict: Ve
             welcome.value == "PONG",
             subject=pod.ref,
             claim="takes the right password",
-            observed=friend.auth if friend.auth.error else welcome,
+            observed=str(friend.auth if friend.auth.error else welcome),
             advice="give the suite the password in use (see SEC-004)",
         ):
             verdict.expect(
@@ -73,6 +73,6 @@ def _judge_refusals(pod: Pod, redis: Redis, redis_nodes: RedisNodes, verdict: Ve
                 subject=pod.ref,
                 claim=claim,
                 expected=" or ".join(refusals),
-                observed=reply,
+                observed=str(reply),
                 advice=_SET,
             )

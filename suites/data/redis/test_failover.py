@@ -81,7 +81,7 @@ def _judge(watch: Watch, verdict: Verdict) -> None:
         watch.can_replace,
         subject=watch.pod.ref,
         claim="finds enough sentinels to replace the master",
-        observed=watch.quorum,
+        observed=str(watch.quorum),
         advice="bring the other sentinels up, or set quorum to a majority of those there are",
     )
 
@@ -110,7 +110,7 @@ def _drill(drill: Drill, master: Node, others: list[Node], verdict: Verdict) -> 
             written.value(0) == "OK" and written.value(1) == len(others),
             subject=master.ref,
             claim="has a write acknowledged before the drill",
-            observed=written.replies[1],
+            observed=str(written.replies[1]),
         ):
             return
         promotion = drill.promotion(others, drill.depose(master))

@@ -57,7 +57,7 @@ def test_two_replicas_follow_the_one_master(
                 subject=node.ref,
                 claim=f"has the history of {master.ref}",
                 expected=master.history,
-                observed=node,
+                observed=str(node),
                 advice=f"make it follow {master.ref}",
             )
 
@@ -170,7 +170,7 @@ def test_replicas_refuse_writes(redis: Redis, redis_nodes: RedisNodes, verdict: 
     verdict.at_least(1, replicas, subject=redis.ref, claim="has replicas to be judged")
     taken = redis_nodes.writes(redis, master)
     verdict.given(
-        not taken.error, subject=master.ref, claim="takes the same command", observed=taken
+        not taken.error, subject=master.ref, claim="takes the same command", observed=str(taken)
     )
     for node in replicas:
         with verdict.about(node.ref, "refuses a write"):
@@ -185,7 +185,7 @@ def test_replicas_refuse_writes(redis: Redis, redis_nodes: RedisNodes, verdict: 
                 subject=node.ref,
                 claim="refuses a write",
                 expected="READONLY",
-                observed=reply,
+                observed=str(reply),
                 advice="set replica-read-only yes",
             )
             verdict.at(Level.EFFECTIVE).expect(

@@ -53,7 +53,7 @@ def test_role_services_lead_to_their_role(
                     set(behind.values()) == {role},
                     subject=service.ref,
                     claim=f"has only pods behind it that say {role}",
-                    observed=behind,
+                    observed=str(behind),
                     advice="label the pods by what Redis says they are",
                 )
             found = redis_nodes.roles_behind(redis, service, _CONNECTIONS)
@@ -62,6 +62,6 @@ def test_role_services_lead_to_their_role(
                 subject=service.ref,
                 claim=f"leads to a {role}",
                 expected=f"{role}, {_CONNECTIONS} of {_CONNECTIONS} connections",
-                observed={one: found.count(one) for one in sorted(set(found))},
+                observed=str({one: found.count(one) for one in sorted(set(found))}),
                 advice="label the pods by what Redis says they are",
             )
