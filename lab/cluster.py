@@ -130,6 +130,7 @@ def _start_cluster() -> None:
     with steps.step("prepare the machine: kernel parameters, control groups, addresses"):
         nodes.refuse_beside_another_kubelet()
         lost = nodes.dead()
+        supervisor.stop(*(f"kubelet-{node.name}" for node in lost))
         nodes.clear(lost)
         machine.prepare()
         network.prepare()

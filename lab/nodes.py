@@ -26,6 +26,7 @@ OTHER_CPU = 0
 OTHER_MEMORY = 3072
 EVICTION_MEMORY = 200
 TERMINATION_SECONDS = 8.0
+KILL_SECONDS = 30.0
 
 
 def containerd(node: layout.Node) -> Daemon:
@@ -114,9 +115,12 @@ def clear(nodes: list[layout.Node]) -> None:
     end = time.monotonic() + TERMINATION_SECONDS
     while contained() and time.monotonic() < end:
         time.sleep(0.1)
-    while left := contained() | {pid for node in nodes for pid in _shims(node)}:
-        _signal_all(left, signal.SIGKILL)
-        time.sleep(0.1)
+    steps.wait_until(
+        "the containers' processes end",
+        lambda: not _kill_all(contained() | {pid for node in nodes for pid in _shims(node)}),
+        within=KILL_SECONDS,
+        every=0.1,
+    )
     for node in nodes:
         runtime = machine.RUNTIME / node.name
         machine.unmount_below(runtime)
@@ -129,7 +133,10 @@ def clear(nodes: list[layout.Node]) -> None:
 def _shim_sockets(node: layout.Node) -> list[Path]:
     """Return the sockets of the node's shims, for which containerd knows only one place."""
     notes = (machine.RUNTIME / node.name).rglob("address")
-    found = [Path(note.read_text().removeprefix("unix://")) for note in notes]
+    found: list[Path] = []
+    for note in notes:
+        with contextlib.suppress(OSError):  # containerd may be removing it just now
+            found.append(Path(note.read_text().removeprefix("unix://")))
     return [path for path in found if path.is_socket()]
 
 
@@ -159,6 +166,11 @@ def _shims(node: layout.Node) -> set[int]:
             if program.startswith(b"containerd-shim") and str(node.socket).encode() in words:
                 found.add(int(path.parent.name))
     return found
+
+
+def _kill_all(pids: set[int]) -> set[int]:
+    _signal_all(pids, signal.SIGKILL)
+    return pids
 
 
 def _signal_all(pids: set[int], number: signal.Signals) -> None:
