@@ -7,7 +7,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from conformance.amounts import Amount, reserved, total
@@ -144,7 +143,7 @@ class Capacity:
 
     lens: Lens
 
-    @cached_property
+    @property
     def nodes(self) -> tuple[Node, ...]:
         """Return every node."""
         leases = self.lens.look(_listing("leases"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -104,7 +103,7 @@ class Storage:
     lens: Lens
     cluster: Cluster
 
-    @cached_property
+    @property
     def claims(self) -> dict[str, Claim]:
         """Return every claim by its reference."""
         found = (Claim.of(one) for one in self.cluster.all("persistentvolumeclaims"))
@@ -128,10 +127,11 @@ class Storage:
     def bound(self) -> dict[str, Fraction]:
         """Return the capacity of each bound volume, by the claim that both agree on."""
         found: dict[str, Fraction] = {}
+        claims = self.claims
         for item in self.cluster.all("persistentvolumes"):
             given = item["spec"].get("claimRef") or {}
             name = f"{given.get('namespace')}/{given.get('name')}"
-            claim = self.claims.get(name)
+            claim = claims.get(name)
             mutual = claim is not None and claim.volume == item["metadata"]["name"]
             if mutual and (item.get("status") or {}).get("phase") == "Bound":
                 found[name] = _size(item["spec"].get("capacity"))

@@ -58,7 +58,7 @@ def test_volumes_are_as_large_as_claimed_where_they_are_used(
     neighbours. A file system itself takes some percent. Where its data are, the
     product says.
     """
-    pods = workloads.of(workload).staying
+    pods, claims = workloads.of(workload).staying, storage.claims
     if not verdict.at_least(1, pods, subject=workload.ref, claim="has pods"):
         return
     names = {one.name for one in platform.namespaces}
@@ -75,7 +75,7 @@ def test_volumes_are_as_large_as_claimed_where_they_are_used(
         with verdict.about(pod.ref, _KEEPS):
             _kept(workload, pod, mounts, settings, verdict)
         for mount in mounts:
-            claim = storage.claims.get(mount.claim)
+            claim = claims.get(mount.claim)
             if _granted(claim, mount, verdict) and claim:
                 with verdict.about(mount, "shows its size"):
                     room = storage.room(pod, mount.container)
