@@ -127,7 +127,7 @@ class Servers:
     lens: Lens
     cluster: Cluster
     platform: Platform
-    _rosters: dict[str, Roster] = field(default_factory=dict)
+    _waited: set[int] = field(default_factory=set)
 
     @cached_property
     def declared(self) -> Postgres:
@@ -198,25 +198,26 @@ class Servers:
         return tuple(dict.fromkeys(found))
 
     def roster(self) -> Roster:
-        """Return who is primary and who replica, looking again while roles change hands."""
-        if not self._rosters:
-            self._rosters["last"] = self._settled()
-        return self._rosters["last"]
+        """Return who is primary and who replica, looking again while roles change hands.
 
-    def _settled(self) -> Roster:
+        Every call looks, so that each case rests on evidence of its own; only what was
+        not looked at before takes time.
+        """
         pods = self.pods()
         missing = self._missing(len(pods))
-        answers = self._ask_facts(pods, attempt=0)
-        began = min((one.time for one in answers), default=None)
         attempt = 0
+        answers = self._ask_facts(pods, attempt)
+        began = min((one.time for one in answers), default=None)
         while True:
             roster = Roster((*map(_member, pods, answers), *missing))
             if roster.settled or began is None:
                 return roster
             if (max(one.time for one in answers) - began).total_seconds() >= LIMITS.failover:
                 return roster
-            self.lens.pause(5)
             attempt += 1
+            if attempt not in self._waited:
+                self.lens.pause(5)
+                self._waited.add(attempt)
             answers = self._ask_facts(pods, attempt)
             if min(one.time for one in answers) <= began:  # a replay that has no further look
                 return roster
