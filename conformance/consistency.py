@@ -26,6 +26,7 @@ LONGEST_WAIVER = 180  # days
 VERSION = 1
 LAST_PORT = 65535
 # Where a right may be asked for besides a declared namespace.
+SUBJECTS = frozenset({"User", "Group", "ServiceAccount"})
 PLACES = frozenset({"", "platform", "suite", "kube-system", "kube-node-lease"})
 
 
@@ -44,6 +45,7 @@ def check(found: Map, platform: Platform, today: date) -> None:
         _workloads(platform),
         _services(platform),
         _products(platform),
+        _accounts(platform),
         _whole(found),
         _claims(found),
         _controls(found),
@@ -215,6 +217,20 @@ def _products(platform: Platform) -> Iterator[Complaint]:
                 name = getattr(product, key)
                 if name is not None:
                     yield from _dangling(product, key, (name,), credentials)
+
+
+def _accounts(platform: Platform) -> Iterator[Complaint]:
+    spaces = {one.name for one in platform.namespaces}
+    yield from _twice(platform.accounts, "name", (one.ref for one in platform.accounts))
+    for one in platform.accounts:
+        yield from _dangling(one, "namespace", (one.namespace,), spaces)
+        yield from _dangling(one, "namespaces", one.namespaces, spaces)
+    for holder in (*platform.administrators, *platform.cluster_wide):
+        kind, _, name = holder.subject.partition(" ")
+        parts = 2 if kind == "ServiceAccount" else 1
+        if kind not in SUBJECTS or not all(name.split("/", parts - 1)):
+            message = f"{holder.subject!r} is no subject; write one like: Group system:masters"
+            yield Complaint(holder, "subject", message)
 
 
 def _dangling(

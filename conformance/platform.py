@@ -12,19 +12,24 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
+from conformance.accounts import Account, Holder, Meaning, Rest
 from conformance.products import Column, Postgres, Redis, Table
 
 __all__ = [
+    "Account",
     "Autoscaler",
     "Column",
     "Credential",
+    "Holder",
     "Kind",
+    "Meaning",
     "Namespace",
     "Platform",
     "Port",
     "Postgres",
     "Protocol",
     "Redis",
+    "Rest",
     "Route",
     "Service",
     "Sizing",
@@ -221,6 +226,9 @@ class Platform:
     `addresses` gives `host:port` where `namespace/name:port` of a pod or Service is
     reached by another door.
     `mesh_absent` names the fact that there is no mesh to judge.
+    `administrators` may do everything, beside the accounts that are meant to;
+    `cluster_wide` may hold rights of the whole cluster where their namespace may not.
+    `rest` says where it can be seen how Secrets are stored.
     """
 
     name: str
@@ -236,6 +244,10 @@ class Platform:
     route: Route = Route.AUTO
     addresses: dict[str, str] = field(default_factory=dict)
     mesh_absent: str | None = None
+    accounts: tuple[Account, ...] = ()
+    administrators: tuple[Holder, ...] = ()
+    cluster_wide: tuple[Holder, ...] = ()
+    rest: Rest = Rest()
 
     def workload(self, ref: str) -> Workload:
         """Return the workload called `namespace/name`; raise KeyError if undeclared."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from conformance.accounts import Meaning
 from conformance.platform import Autoscaler, Service
 
 if TYPE_CHECKING:
@@ -118,6 +119,14 @@ def _service_ports(platform: Platform) -> tuple[Case, ...]:
     return _or_none(cases, "Service ports")
 
 
+def _accounts(title: str, *meanings: Meaning) -> Selector:
+    def of(platform: Platform) -> tuple[Case, ...]:
+        chosen = (one for one in platform.accounts if one.meaning in meanings)
+        return _or_none((Case(one.ref, one) for one in chosen), title)
+
+    return Selector("account", title, of)
+
+
 def _replicated(one: Workload, platform: Platform) -> bool:
     scalers = {scaler.ref for scaler in platform.autoscalers if scaler.maximum > 1}
     return (one.replicas or 0) > 1 or _scaled(one) in scalers
@@ -157,6 +166,10 @@ SELECTORS: dict[str, Selector] = {
     "services": Selector("service", "Services", _services),
     "service_ports": Selector("service_port", "Service ports", _service_ports),
     "autoscalers": Selector("autoscaler", "autoscalers", _autoscalers),
+    "accounts": _accounts("accounts", *Meaning),
+    "viewer_accounts": _accounts("viewers", Meaning.VIEWER, Meaning.MONITORING_VIEWER),
+    "namespace_admin_accounts": _accounts("namespace admins", Meaning.NAMESPACE_ADMIN),
+    "developer_accounts": _accounts("developers", Meaning.DEVELOPER),
     "postgres": Selector("postgres", "PostgreSQL", _postgres),
     "redis": Selector("redis", "Redis", _redis),
 }
