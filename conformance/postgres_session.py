@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from conformance.evidence import Answer
 
 Row = list[Any]
+_SERVER = ("in_recovery", "started")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,6 @@ class Session:
     refused: dict[str, str | None] | None
     in_recovery: bool | None
     started: int | None
-    now: int | None
     results: tuple[Result, ...]
 
     @property
@@ -114,24 +114,20 @@ class Session:
 def session_of(target: Target, answer: Answer) -> Session:
     """Return the session that an answer to `Servers.question` holds."""
     value = answer.value
-    server = value["server"] or {}
-    statements = answer.question.arguments["statements"]
+    refused = value["refused"]
+    server = value["server"] if refused is None else dict.fromkeys(_SERVER)
+    statements = answer.question.arguments["statements"] if refused is None else ()
+    results = zip(statements, value["results"], strict=True)
     return Session(
         target=target,
         route=value["route"],
         asked=value["asked"],
-        refused=value["refused"],
-        in_recovery=server.get("in_recovery"),
-        started=server.get("started"),
-        now=server.get("now"),
+        refused=refused,
+        **{key: server[key] for key in _SERVER},
         results=tuple(
-            Result(
-                statement,
-                tuple(one.get("rows", ())),
-                one.get("command", ""),
-                one.get("count"),
-                one.get("error"),
-            )
-            for statement, one in zip(statements, value["results"], strict=False)
+            Result(statement, error=one["error"])
+            if "error" in one
+            else Result(statement, tuple(one["rows"]), one["command"], one["count"])
+            for statement, one in results
         ),
     )
