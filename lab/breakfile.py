@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lab import layout, steps
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
 
 DIRECTORY = layout.SOURCE / "breaks"
 UNTIL_SECONDS = 60.0

@@ -7,16 +7,20 @@ half-made one is known and `lab mend --all` can repair it.
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lab import breakfile, deploying, layout, steps
-from lab.breakfile import Break, Step
 from lab.kubectl import Kubectl
 from lab.settling import settle
+
+if TYPE_CHECKING:
+    import re
+    from pathlib import Path
+
+    from lab.breakfile import Break, Step
 
 EVERY = 1.0
 STEADY_SECONDS = 25.0  # two readiness periods: what a mend disturbed shows itself by then

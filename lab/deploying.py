@@ -11,16 +11,18 @@ import hashlib
 import json
 import secrets
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lab import layout, steps
 from lab.kubectl import Kubectl
 from lab.settling import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 PLATFORM = layout.SOURCE / "platform"
 MANAGER = "--field-manager=aik-lab"

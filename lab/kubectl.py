@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab import layout, steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WITHIN = 120.0
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab import steps
-from lab.kubectl import Kubectl
+
+if TYPE_CHECKING:
+    from lab.kubectl import Kubectl
 
 NAMESPACES = (
     "aikernel-core",
