@@ -256,6 +256,7 @@ MAY_DIFFER = {
     "route",
     "mesh_absent",
     "sentinel",
+    "login_roles",
     "ssd_classes",
     "version",
     "secret",

@@ -184,7 +184,7 @@ def logged_in(**refused: str | None) -> Answer:
     server = {"in_recovery": True, "started": 1}
     row = {"rows": [[1]], "command": "SELECT", "count": 1}
     value: dict[str, Any] = {"route": "pod-network", "asked": "md5", "refused": refused or None}
-    value |= {"server": None, "results": []} if refused else {"server": server, "results": [row]}
+    value["server"], value["results"] = (None, []) if refused else (server, [row])
     return Answer(question, "2026-01-01T00:00:00+00:00", "path", value)
 
 
