@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lab.breakfile import Break, Step
 
 EVERY = 1.0
-STEADY_SECONDS = 25.0  # two readiness periods: what a mend disturbed shows itself by then
+STEADY_SECONDS = 15.0  # longer than a period of the readiness probes
 REPAIR = "`python -m lab mend --all` repairs the platform"
 
 

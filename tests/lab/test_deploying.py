@@ -63,7 +63,7 @@ def test_a_changed_config_map_rolls_the_pods_that_mount_it_and_no_others() -> No
     assert before[1] == after[1]
 
 
-def thing(kind: str, name: str = "x", **parts: Any) -> dict[str, Any]:  # noqa: ANN401
+def thing(kind: str, name: str = "x", **parts: Any) -> dict[str, Any]:
     """Return an object of the data namespace."""
     meta = {"namespace": "aikernel-data", "name": name, "generation": 2, **parts.pop("meta", {})}
     return {"kind": kind, "metadata": meta, **parts}
