@@ -10,7 +10,8 @@ from conformance.evidence import Question
 from conformance.verdict import UndecidedError
 
 if TYPE_CHECKING:
-    from conformance.postgres import Member, Roster, Servers
+    from conformance.postgres import Servers
+    from conformance.postgres_roster import Member, Roster
     from conformance.postgres_session import Session
 
 _TIMES, _TIMES_EACH = 20, 10  # in all at least, and for every server of the cluster

@@ -11,7 +11,8 @@ from conformance.waiting import LIMITS, wait_until
 
 if TYPE_CHECKING:
     from conformance.evidence import Answer
-    from conformance.postgres import Member, Servers
+    from conformance.postgres import Servers
+    from conformance.postgres_roster import Member
     from conformance.postgres_session import Row
 
 SETTINGS = """

@@ -51,7 +51,12 @@ class Rule:
 
         `proxied`: a sidecar stands before the server, and its clients seem local.
         """
-        return self.method in _WEAK and self._networked(proxied=proxied)
+        return self.believes and self._networked(proxied=proxied)
+
+    @property
+    def believes(self) -> bool:
+        """Say whether the rule asks for no proof that others could not give too."""
+        return self.method in _WEAK
 
     def _networked(self, *, proxied: bool) -> bool:
         if self.type == "local" or self.address in {"samehost", "localhost"}:

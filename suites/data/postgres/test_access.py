@@ -10,7 +10,8 @@ from conformance.postgres_access import turned_away
 from conformance.postgres_rules import ENCRYPTION, LOADED, RULES, rules_of, stored
 
 if TYPE_CHECKING:
-    from conformance.postgres import Member, Servers
+    from conformance.postgres import Servers
+    from conformance.postgres_roster import Member
     from conformance.postgres_session import Session
     from conformance.products import Postgres
     from conformance.verdict import Verdict
@@ -104,6 +105,10 @@ def _judge_rules(member: Member, session: Session, verdict: Verdict) -> None:
         advice="mend the line; until then the server keeps what it had",
     )
     weak = [one.told for one in rules if one.weak(proxied=member.proxied)]
+    if local := [one.told for one in rules if one.believes and one.told not in weak]:
+        verdict.advise(
+            subject=member.ref, claim="believes whoever is in the pod", observed="; ".join(local)
+        )
     if not weak and not verdict.given(
         session.results[1].table[0][0] is True,
         subject=member.ref,

@@ -10,7 +10,8 @@ from conformance.postgres_settings import STATEMENTS, differences, parsed, setti
 
 if TYPE_CHECKING:
     from conformance.cluster import Cluster
-    from conformance.postgres import Member, Servers
+    from conformance.postgres import Servers
+    from conformance.postgres_roster import Member
     from conformance.products import Postgres
     from conformance.verdict import Verdict
 

@@ -10,8 +10,9 @@ from conformance.postgres_log import SETTINGS, logged, logging_of, mark
 from conformance.verdict import Level
 
 if TYPE_CHECKING:
-    from conformance.postgres import Member, Servers
+    from conformance.postgres import Servers
     from conformance.postgres_log import Logging
+    from conformance.postgres_roster import Member
     from conformance.products import Postgres
     from conformance.verdict import Verdict
 

@@ -18,8 +18,9 @@ from conformance.postgres_replication import (
 from conformance.waiting import LIMITS
 
 if TYPE_CHECKING:
-    from conformance.postgres import Member, Servers
+    from conformance.postgres import Servers
     from conformance.postgres_replication import FollowedCanary
+    from conformance.postgres_roster import Member
     from conformance.products import Postgres
     from conformance.verdict import Verdict
 

@@ -9,7 +9,8 @@ import pytest
 from conformance.postgres_access import arrivals
 
 if TYPE_CHECKING:
-    from conformance.postgres import Member, Servers
+    from conformance.postgres import Servers
+    from conformance.postgres_roster import Member
     from conformance.products import Postgres
     from conformance.verdict import Verdict
 
