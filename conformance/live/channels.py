@@ -6,11 +6,14 @@ without a limit. So the websocket is opened here, one for each stream.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
+import socket
 import ssl
 import time
 from dataclasses import dataclass
+from threading import Timer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
@@ -18,21 +21,45 @@ import urllib3
 import websocket
 
 from conformance.evidence import LookError
-from conformance.live.kubernetes import kind_of_status
+from conformance.live.kubernetes import authorization, kind_of_status
 from conformance.waiting import LIMITS
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
 
     from conformance.live.reach import Reach
+
+_LARGEST = 1024 * 1024  # bytes of one message; the API sends at most 32 kB
+
+
+class _Bounded(websocket.WebSocket):
+    """Reads a message within the deadline of all of them and a cap of its own.
+
+    The library's limit begins anew with every byte, and it believes any length.
+    """
+
+    def __init__(self, deadline: float, sslopt: dict[str, Any]) -> None:
+        super().__init__(sslopt=sslopt, skip_utf8_validation=True)
+        self.deadline = deadline
+        self.budget = _LARGEST
+
+    def _recv(self, bufsize: int) -> bytes:
+        rest = self.deadline - time.monotonic()
+        if rest <= 0:
+            raise websocket.WebSocketTimeoutException
+        self.settimeout(rest)
+        data: bytes = super()._recv(bufsize)  # type: ignore[no-untyped-call]
+        self.budget -= len(data)
+        if self.budget < 0:
+            raise websocket.WebSocketPayloadException(f"a message of more than {_LARGEST} bytes")
+        return data
 
 
 @dataclass
 class Channels:
     """A websocket of the API, read and written within one deadline."""
 
-    web: websocket.WebSocket
+    web: _Bounded
     deadline: float
 
     @classmethod
@@ -50,20 +77,21 @@ class Channels:
         Raises:
             LookError: with the kind of the API's refusal, `timeout` or `unreachable`.
         """
-        client = reach.client
-        settings = client.configuration
-        headers: dict[str, str] = {}
-        client.update_params_for_auth(headers, [], ["BearerToken"])
+        settings = reach.client.configuration
         path = f"/api/v1/namespaces/{quote(namespace, '')}/pods/{quote(pod, '')}/{what}"
         url = f"{settings.host}{path}?{urlencode(asked)}".replace("http", "ws", 1)
-        web = websocket.WebSocket(sslopt=_tls(settings), skip_utf8_validation=True)
+        web = _Bounded(deadline, _tls(settings))
         stream = cls(web, deadline)
+        patience = min(LIMITS.connect, stream.left())
+        alarm = Timer(patience, stream.cut)  # the library's limit begins anew with every byte
+        alarm.daemon = True
+        alarm.start()
         try:
             web.connect(  # type: ignore[no-untyped-call]
                 url,
-                header=headers,
+                header=authorization(reach),
                 subprotocols=["v4.channel.k8s.io"],
-                timeout=min(LIMITS.connect, stream.left()),
+                timeout=patience,
                 suppress_origin=True,
                 redirect_limit=0,
                 **_proxy(settings),
@@ -73,14 +101,24 @@ class Channels:
             message = f"the API answered {error.status_code} to {what} of {namespace}/{pod}"
             raise LookError(
                 kind_of_status(error.status_code),
-                f"{message}: {_message(said)}",
+                f"{message}: {reach.redactor.text(_message(said))[:300]}",
                 {"status": error.status_code},
             ) from error
         except (websocket.WebSocketTimeoutException, TimeoutError) as error:
             raise LookError("timeout", f"the API did not begin {what} in time") from error
-        except (websocket.WebSocketException, OSError) as error:
-            raise LookError("unreachable", f"the API did not begin {what}: {error}") from error
+        except (websocket.WebSocketException, OSError, ValueError) as error:
+            if not alarm.is_alive():
+                raise LookError("timeout", f"the API did not begin {what} in time") from error
+            said = reach.redactor.text(str(error))[:300]
+            raise LookError("unreachable", f"the API did not begin {what}: {said}") from error
+        finally:
+            alarm.cancel()
         return stream
+
+    def cut(self) -> None:
+        """End the connection at whatever step it is."""
+        with contextlib.suppress(OSError, AttributeError):  # there is none yet, or it has ended
+            self.web.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -134,7 +172,8 @@ class Channels:
 
     def frame(self) -> tuple[int, bytes] | None:
         """Return one message as channel and data; None at the end of the stream."""
-        self.web.settimeout(self.left())
+        self.left()
+        self.web.budget = _LARGEST
         try:
             code, frame = self.web.recv_data_frame(control_frame=True)
         except (websocket.WebSocketTimeoutException, TimeoutError) as error:
@@ -185,4 +224,4 @@ def _message(said: str) -> str:
     try:
         return str(json.loads(said)["message"])
     except (ValueError, KeyError, TypeError):
-        return said[:200]
+        return said

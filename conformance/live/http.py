@@ -23,7 +23,7 @@ from conformance.waiting import LIMITS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CAP = 14 * 1024 * 1024
+CAP = 12 * 1024 * 1024
 _CHUNK = 64 * 1024
 _this_thread = local()
 
@@ -69,19 +69,15 @@ def fetch(
             )
             data = _read(response)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _failure(error, watch) from error
+            if watch.rang:
+                raise LookError("timeout", "the answer took longer than its limit") from error
+            if isinstance(error, LookError):
+                raise
+            kind, said = _meaning(error)
+            raise LookError(kind, f"{said}: {error}") from error
         if watch.rang:  # what was read may be half of it
-            raise _failure(TimeoutError(), watch)
+            raise LookError("timeout", "the answer took longer than its limit")
     return Response(response.status, response.headers, data)
-
-
-def _failure(error: Exception, watch: Watch) -> LookError:
-    if watch.rang:
-        return LookError("timeout", "the answer took longer than its limit")
-    if isinstance(error, LookError):
-        return error
-    kind, said = _meaning(error)
-    return LookError(kind, f"{said}: {error}")
 
 
 def _meaning(error: Exception) -> tuple[str, str]:
@@ -101,13 +97,14 @@ def _meaning(error: Exception) -> tuple[str, str]:
 def _read(response: urllib3.BaseHTTPResponse) -> bytes:
     """Read all of the body. A compressed one is refused: none was asked for."""
     encoding = response.headers.get("Content-Encoding", "identity")
-    data = bytearray()
+    chunks: list[bytes] = []
+    size = 0
     whole = False
     try:
-        while encoding == "identity" and len(data) <= CAP and not whole:
-            chunk = response.read1(_CHUNK, decode_content=False)
-            data += chunk
-            whole = not chunk
+        while encoding == "identity" and size <= CAP and not whole:
+            chunks.append(response.read1(_CHUNK, decode_content=False))
+            size += len(chunks[-1])
+            whole = not chunks[-1]
     finally:
         if whole:
             response.release_conn()
@@ -115,9 +112,10 @@ def _read(response: urllib3.BaseHTTPResponse) -> bytes:
             response.close()  # what is left of it must not be taken for the next answer
     if encoding != "identity":
         raise LookError("malformed", f"the answer is encoded as {encoding[:40]}")
-    if len(data) > CAP:
+    if size > CAP:
+        chunks.clear()  # the error outlives this call, and holds on to it
         raise TooLargeError("malformed", f"the answer is larger than {CAP} bytes")
-    return bytes(data)
+    return b"".join(chunks)
 
 
 class Watch:

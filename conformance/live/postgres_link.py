@@ -9,8 +9,11 @@ language the server speaks.
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
+import socket
+import struct
 import tempfile
 import time
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -24,7 +27,9 @@ from conformance.waiting import LIMITS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CAP = 8 * 1024 * 1024
+_CAP = 4 * 1024 * 1024  # of values
+_WIRE_CAP = 6 * 1024 * 1024  # of values and what the protocol puts around them
+_TCP_INFO = struct.Struct("=128xQ")  # of Linux, up to tcpi_bytes_received
 _ASKED = re.compile(r"^B\t\d+\tAuthentication(\w+)(?:\t \"([\w-]+)\")?", re.MULTILINE)
 _CODE = re.compile(r"^B\t\d+\tErrorResponse\t.* V \"(?:FATAL|ERROR)\" C \"(\w{5})\"", re.MULTILINE)
 _METHODS = {"SASL": "scram-sha-256", "MD5Password": "md5", "CleartextPassword": "password"}
@@ -192,12 +197,17 @@ class Link:
 
     def _next(self) -> pq.abc.PGresult | None:
         while self._connection.flush():
-            self._wait(select.POLLOUT | select.POLLIN, self._deadline)
-            self._connection.consume_input()
+            self._take(select.POLLOUT | select.POLLIN)
         while self._connection.is_busy():
-            self._wait(select.POLLIN, self._deadline)
-            self._connection.consume_input()
+            self._take(select.POLLIN)
         return self._connection.get_result()
+
+    def _take(self, event: int) -> None:
+        """Wait, and let libpq read. It believes any length: the kernel counts what came."""
+        self._wait(event, self._deadline)
+        if _arrived(self._connection.socket) > _WIRE_CAP:
+            raise LookError("malformed", f"the server sent more than {_WIRE_CAP} bytes")
+        self._connection.consume_input()
 
     def _wait(self, event: int, until: float) -> None:
         watch = select.poll()
@@ -205,6 +215,16 @@ class Link:
         rest = until - time.monotonic()
         if rest <= 0 or not watch.poll(rest * 1000):
             raise LookError("timeout", "the server did not answer in time")
+
+
+def _arrived(connected: int) -> int:
+    """Return how many bytes have come over a connection in all; 0 where the system cannot tell."""
+    with socket.socket(fileno=os.dup(connected)) as line:
+        try:
+            info = line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        except (OSError, AttributeError):  # not on Linux, or no TCP
+            return 0
+    return int(_TCP_INFO.unpack(info)[0]) if len(info) == _TCP_INFO.size else 0
 
 
 def _quoted(value: str) -> str:
