@@ -61,6 +61,11 @@ class Sample:
         return all(one.linked for one in self.looks)
 
     @property
+    def links(self) -> str:
+        """Return the states of its link, look by look."""
+        return ", ".join(one.info.get("master_link_status", "none") for one in self.looks)
+
+    @property
     def synchronising(self) -> bool:
         """Say whether it is being filled for the first time, within the time that this may take."""
         down = int(self.replica.info.get("master_link_down_since_seconds", 0))

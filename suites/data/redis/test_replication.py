@@ -83,7 +83,8 @@ def test_replicas_keep_up_with_their_master(
             sample.linked,
             subject=subject,
             claim="has its link to the master up",
-            observed=f"{last}; down for {last.info.get('master_link_down_since_seconds', 0)} s",
+            observed=f"{sample.links}, one second apart; down for "
+            f"{last.info.get('master_link_down_since_seconds', 0)} s",
             advice="compare its masterauth with the master's password, and read its log",
         )
         if not sample.linked:
