@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lab import (
@@ -61,14 +62,18 @@ def up(deploy: Callable[[], None]) -> None:
                 layers.result()
             described = (path.name for path in images.described())
             loading.load(name for name in described if name not in addons.PODS)
-            compiled[building.COREDNS].result()
-            _add("coredns")
+            _add("coredns", compiled[building.COREDNS])
             with steps.step("wait for DNS", layout.logs() / "kubectl.log"):
                 addons.await_dns()
             supervisor.bring_up([watching.daemon()])
+            metrics = compiled[building.METRICS_SERVER]
+            # It needs a while to measure, so it comes before the platform if it is there yet.
+            early = metrics.done()
+            if early:
+                _add("metrics-server", metrics)
             deploy()
-            compiled[building.METRICS_SERVER].result()
-            _add("metrics-server")
+            if not early:
+                _add("metrics-server", metrics)
             addons.await_metrics()
         except BaseException:
             compiling.shutdown(wait=False, cancel_futures=True)
@@ -98,6 +103,8 @@ def down(*, purge: bool) -> None:
             shutil.rmtree(layout.state() / name, ignore_errors=True)
         for name in STATE_FILES:
             (layout.state() / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            layout.state().rmdir()  # only if nobody else has anything in it
         steps.say(
             f"removed the lab from {layout.state()}; the cache {layout.cache()} stays (see `prune`)"
         )
@@ -150,7 +157,9 @@ def _start_cluster() -> None:
         addons.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=90s")
 
 
-def _add(name: str) -> None:
+def _add(name: str, compiled: Future[Path]) -> None:
+    """Put an addon on the cluster as soon as its program is compiled."""
+    compiled.result()
     loading.load([name])
     addons.apply((name,))
 
