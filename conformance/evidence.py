@@ -258,11 +258,14 @@ class Recorder(_Reader):
         with (locks / question.digest).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
-                write_whole(path, canonical(self._redact(self._answer(question))))
+                asked = {"question": question.as_json(), "taken_at": self._now()}
+                # A question names credentials and holds none. It stays as it was asked, or
+                # nobody could find its answer again; the sweep of the run looks at it too.
+                write_whole(path, canonical(asked | self._redact(self._answer(question))))
         return self._read(question)
 
     def _answer(self, question: Question) -> dict[str, Json]:
-        record: dict[str, Json] = {"question": question.as_json(), "taken_at": self._now()}
+        record: dict[str, Json] = {}
         try:
             record["value"] = self._ask(question)
         except LookError as error:
