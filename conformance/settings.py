@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from conformance.postgres_session import Target, session_of
-from conformance.redis_transcript import STATUS, Session, node_of, question
+from conformance.redis_transcript import Session, question
 from conformance.verdict import UndecidedError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _ASKED = (
     "SELECT pg_size_bytes(current_setting('shared_buffers'))::text, "
     "current_setting('data_directory', true)"
 )
+_SETTINGS = (("CONFIG", "GET", "maxmemory"), ("CONFIG", "GET", "dir"))
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,15 @@ class Settings:
         return self._of_postgres(pod) if redis is None else self._of_redis(redis, pod)
 
     def _of_redis(self, redis: Redis, pod: Pod) -> Own:
-        session = Session.of(self.lens.look(question(redis, pod, STATUS)))
-        told = node_of(pod, STATUS, session).settings
+        session = Session.of(self.lens.look(question(redis, pod, _SETTINGS)))
+        told: dict[str, str] = {}
+        for number in range(len(_SETTINGS)):
+            value = session.value(number)  # a flat list of names and values
+            told |= dict(zip(value[::2], value[1::2], strict=True))
         try:
             return Own(int(told["maxmemory"]), told["dir"], "maxmemory")
         except (KeyError, ValueError):
-            reason = f"{pod.ref} does not tell maxmemory and dir: CONFIG GET is refused"
+            reason = f"{pod.ref} does not tell maxmemory and dir in its answers to CONFIG GET"
             raise UndecidedError(reason, (session.path,)) from None
 
     def _of_postgres(self, pod: Pod) -> Own:
