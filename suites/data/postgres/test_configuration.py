@@ -29,14 +29,15 @@ def test_servers_run_the_declared_configuration(
     name = f"{servers.namespace}/{postgres.config_map}"
     found = cluster.find("configmaps", name)
     text = ((found or {}).get("data") or {}).get(postgres.config_key)
+    wanted = parsed(text or "")
     if verdict.expect(
-        text is not None,
+        bool(wanted),
         subject=f"ConfigMap {name}",
-        claim=f"holds {postgres.config_key}",
-        observed="it does" if text else "no such key" if found else "no such ConfigMap",
+        claim=f"declares settings in {postgres.config_key}",
+        observed=f"{len(wanted)} settings" if found else "no such ConfigMap",
+        expected="at least one",
         advice="apply the ConfigMap, or name the right one in the platform section",
     ):
-        wanted = parsed(text or "")
         for member in servers.roster().members:
             with verdict.about(member.ref):
                 _judge(member, wanted, postgres.settings, servers, verdict)
