@@ -145,7 +145,7 @@ def test_names_resolve_as_they_must(
         address in known.addresses,
         subject=dns,
         claim="knows the name of the API",
-        observed=known,
+        observed=str(known),
         expected=address,
         advice="see the log of the DNS pods",
     )
@@ -154,7 +154,7 @@ def test_names_resolve_as_they_must(
         unknown.unknown,
         subject=dns,
         claim="does not know a name that must not exist",
-        observed=unknown,
+        observed=str(unknown),
         expected="no such name",
         advice="a wildcard answers for every name: then no name proves anything",
     )

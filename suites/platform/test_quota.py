@@ -79,7 +79,7 @@ def test_a_quota_is_enforced(namespace: Namespace, quotas: Quotas, verdict: Verd
             tried.over_quota or policed,
             subject=namespace.name,
             claim=claim,
-            observed=tried,
+            observed=str(tried),
             expected="403 exceeded quota",
             advice="add a ResourceQuota on requests.cpu, or lower the one there is",
         )
@@ -92,7 +92,7 @@ def test_a_quota_is_enforced(namespace: Namespace, quotas: Quotas, verdict: Verd
             silent.must_ask or silent.defaulted,
             subject=namespace.name,
             claim=claim,
-            observed=f"{silent}, with resources filled in" if silent.defaulted else silent,
+            observed=f"{silent}, with resources filled in" if silent.defaulted else str(silent),
             expected="defaults filled in, or 403 must specify",
             advice="add a LimitRange with defaults",
         )
