@@ -5,4 +5,5 @@ pytest_plugins = (
     "fixtures.evidence",
     "fixtures.verdict",
     "fixtures.safety",
+    "fixtures.sweep",
 )

@@ -67,7 +67,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Run:
-    """A judged run. `problems` are the reasons why it is not whole, if it is not."""
+    """A judged run. `problems` are the reasons why it is not whole, if it is not.
+
+    `withheld`: its files show a credential, so nothing is made of them.
+    """
 
     folder: Path
     about: dict[str, Any]
@@ -75,6 +78,7 @@ class Run:
     problems: tuple[str, ...]
     exit_code: int
     ended: str
+    withheld: bool = False
 
     @property
     def verdict(self) -> str:
@@ -117,6 +121,9 @@ def judge(folder: Path, constitution: Constitution) -> Run:
     about = {k: v for k, v in opened.items() if k not in {"kind", "previous", "digest"}}
     problems = list(_missing(about, records))
     problems += seal.get("problems", [])
+    if seal.get("shown"):
+        ended = seal.get("ended", "")
+        return Run(folder, about, (), tuple(problems), NOT_WHOLE, ended, withheld=True)
     if about.get("map") != constitution.digest:
         problems.append("the run was made with another map or platform file than this one")
     cases = _guarded(

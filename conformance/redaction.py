@@ -22,8 +22,8 @@ _WORDS = (
     r"|(api|access|private)[-_]?key|authorization)"
 )
 _SENSITIVE = re.compile(rf"{_WORDS}$", re.IGNORECASE)
-_OPTION = re.compile(rf"(--?[\w.-]*{_WORDS})(?:=(.+))?", re.IGNORECASE | re.DOTALL)
-_NO_SECRET = re.compile(r"\$.*|/.*|true|false|\d+|", re.DOTALL)  # a reference, a path, a switch
+_OPTION = re.compile(rf"(?P<name>--?[\w.-]*{_WORDS})(=(?P<value>.+))?", re.IGNORECASE | re.DOTALL)
+_NO_SECRET = re.compile(r"\$.*|/.*|-.*|true|false|\d+|", re.DOTALL)  # a reference, path, switch
 _KEY_BLOCK = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END|\Z)", re.DOTALL)
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
 _USER_INFO = re.compile(r"(://[^\s/:@]*:)(?!\$)[^\s/@]+(?=@(?!sha\d+:))")  # no image's tag
@@ -62,7 +62,8 @@ def encodings(value: str) -> set[str]:
     characters that depend on the neighbours; each of them also within JSON.
     """
     raw = _bytes(value)
-    forms = {value, repr(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    forms = {value, repr(value)[1:-1], json.dumps(value)[1:-1]}
+    forms |= {json.dumps(value, ensure_ascii=False)[1:-1]}
     forms |= {html.escape(value), html.escape(value, quote=False), raw.hex(), raw.hex().upper()}
     for form in (quote(raw, ""), quote(raw), quote_plus(raw)):
         forms |= {form, re.sub("%..", lambda match: match.group().lower(), form)}
@@ -125,13 +126,16 @@ class Redactor:
         return self._pattern is not None and self._pattern.search(text) is not None
 
     def shown_below(self, folder: Path) -> Iterator[str]:
-        """Yield the path, relative to `folder` and redacted, of every file that shows a value."""
+        """Yield the path, redacted, of every file below `folder` (or of itself) with a value.
+
+        A value in the name of a file counts as well.
+        """
         if self._pattern is None:
             return
-        for one in sorted(folder.rglob("*")):
-            path = str(one.relative_to(folder))
-            if self.found_in(path) or (one.is_file() and self._stands_in(one)):
-                yield self.text(path)
+        for one in [folder, *sorted(folder.rglob("*"))]:
+            inside = one.relative_to(folder)
+            if self.found_in(str(inside)) or (one.is_file() and self._stands_in(one)):
+                yield self.text(str(folder.name / inside))
 
     def _stands_in(self, file: Path) -> bool:
         text = file.read_text(encoding="utf-8", errors="surrogateescape")
@@ -154,11 +158,11 @@ class Redactor:
             option = _OPTION.fullmatch(one) if isinstance(one, str) and one[:1] == "-" else None
             if secret_follows and isinstance(one, str) and not _NO_SECRET.fullmatch(one):
                 yield described(one)
-            elif option and option[4] and not _NO_SECRET.fullmatch(option[4]):
-                yield f"{option[1]}={described(option[4])}"
+            elif option and option["value"] and not _NO_SECRET.fullmatch(option["value"]):
+                yield f"{option['name']}={described(option['value'])}"
             else:
                 yield self.redact(one)
-            secret_follows = option is not None and option[4] is None
+            secret_follows = option is not None and option["value"] is None
 
     def _number(self, value: float) -> float | str:
         return described(str(value)) if str(value) in self._values else value

@@ -35,6 +35,9 @@ def publish(
     """
     place = folder / FOLDER
     place.mkdir(parents=True, exist_ok=True)
+    if run.withheld:
+        write_whole(place / "run.json", canonical(run.as_json()) + "\n")
+        return (place / "run.json",)
     report = Report(run, constitution)
     texts = {
         "report.html": page.html(report),
