@@ -95,12 +95,13 @@ def _silence(pod: Pod, serving: Serving, platform: Platform, verdict: Verdict) -
         return
     answer = serving.pause(platform.redis, pod, int(lag) + 10)
     if verdict.given(answer == "OK", subject=pod.ref, claim="can be made silent", observed=answer):
+        noticed = serving.becomes(pod, ready=False, limit=lag + 10)
         verdict.expect(
-            serving.becomes(pod, ready=False, limit=lag + 10),
+            noticed,
             subject=pod.ref,
             claim=_FOLLOWS,
             expected=f"within {lag:g} s",
-            observed="looked at every two seconds while Redis answered nobody",
+            observed="it did" if noticed else "stayed ready while Redis answered nobody",
             advice="let the readiness probe ask the product what its clients ask, with a login",
         )
         serving.becomes(pod, ready=True, limit=300.0)

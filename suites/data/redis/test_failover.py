@@ -128,11 +128,12 @@ def _drill(drill: Drill, master: Node, others: list[Node], verdict: Verdict) -> 
         last = promotion.node if promotion else last
         for pod in (drill.returned(master.pod), *(one.pod for one in others)):
             with verdict.about(pod.ref, "has what was written before"):
+                kept = drill.kept(pod)
                 verdict.expect(
-                    drill.kept(pod),
+                    kept,
                     subject=pod.ref,
                     claim="has what was written before",
-                    observed="looked up after the failover",
+                    observed="has it" if kept else "has no such key",
                     advice="keep the append-only file on a volume; start a lost master as replica",
                 )
     finally:
