@@ -30,29 +30,50 @@ if TYPE_CHECKING:
     from conformance.live.reach import Reach
 
 _LARGEST = 1024 * 1024  # bytes of one message; the API sends at most 32 kB
+_LARGEST_GREETING = 64 * 1024
 
 
-class _Bounded(websocket.WebSocket):
-    """Reads a message within the deadline of all of them and a cap of its own.
+class _Line:
+    """The socket below: it is read until a deadline, and no further than a budget of bytes.
 
     The library's limit begins anew with every byte, and it believes any length.
     """
 
-    def __init__(self, deadline: float, sslopt: dict[str, Any]) -> None:
-        super().__init__(sslopt=sslopt, skip_utf8_validation=True)
-        self.deadline = deadline
-        self.budget = _LARGEST
+    def __init__(self, connected: socket.socket, web: _Bounded) -> None:
+        self._connected = connected
+        self._web = web
 
-    def _recv(self, bufsize: int) -> bytes:
-        rest = self.deadline - time.monotonic()
+    def recv(self, size: int) -> bytes:
+        rest = self._web.deadline - time.monotonic()
         if rest <= 0:
-            raise websocket.WebSocketTimeoutException
-        self.settimeout(rest)
-        data: bytes = super()._recv(bufsize)  # type: ignore[no-untyped-call]
-        self.budget -= len(data)
-        if self.budget < 0:
-            raise websocket.WebSocketPayloadException(f"a message of more than {_LARGEST} bytes")
+            raise TimeoutError
+        self._connected.settimeout(rest)
+        data = self._connected.recv(size)
+        self._web.budget -= len(data)
+        if self._web.budget < 0:
+            raise websocket.WebSocketPayloadException("more bytes than any message has")
         return data
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - sending, closing and the like
+        return getattr(self._connected, name)
+
+
+class _Bounded(websocket.WebSocket):
+    """A websocket with a deadline for all of it, and a `budget` of bytes for the next message."""
+
+    def __init__(self, deadline: float, sslopt: dict[str, Any]) -> None:
+        self.deadline = deadline
+        self.budget = _LARGEST_GREETING
+        self._line: _Line | None = None
+        super().__init__(sslopt=sslopt, skip_utf8_validation=True)
+
+    @property
+    def sock(self) -> Any:  # noqa: ANN401 - stands for a socket
+        return self._line
+
+    @sock.setter
+    def sock(self, connected: socket.socket | None) -> None:
+        self._line = None if connected is None else _Line(connected, self)
 
 
 @dataclass
@@ -118,7 +139,7 @@ class Channels:
     def cut(self) -> None:
         """End the connection at whatever step it is."""
         with contextlib.suppress(OSError, AttributeError):  # there is none yet, or it has ended
-            self.web.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            self.web.sock.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -133,7 +154,8 @@ class Channels:
         """Return the connection below."""
         if self.web.sock is None:
             raise LookError("partial", "the stream was closed half-way")
-        return self.web.sock
+        below: socket.socket = self.web.sock
+        return below
 
     def left(self) -> float:
         """Return the seconds until the deadline, at least a tenth of one."""
