@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import json
-import os
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -147,7 +146,9 @@ def test_an_error_of_a_probe_is_redacted(tmp_path: Path, error: Exception) -> No
     def ask(_: Question) -> None:
         raise error
 
-    lens = Recorder(tmp_path, ask, redactor.redact, lambda: "2026-11-24T10:00:00+00:00", id)
+    lens = Recorder(
+        tmp_path, ask, redactor.redact, lambda: "2026-11-24T10:00:00+00:00", lambda _: None
+    )
     assert "***" in lens.look(Question("v.p", "s")).reason
     assert not leaks(tmp_path)
 
@@ -363,7 +364,7 @@ def test_a_file_that_shows_a_secret_spoils_the_run(project: Miniature, workers: 
     assert not shown(said)
     run = project.folder / "run"
     assert set(leaks(run)) == {"evidence/left.json"}
-    assert os.listdir(run / "reports") == ["run.json"]
+    assert [one.name for one in (run / "reports").iterdir()] == ["run.json"]
 
 
 def test_what_allure_writes_beside_the_run_is_swept(project: Miniature) -> None:
