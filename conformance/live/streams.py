@@ -144,8 +144,8 @@ class Tunnel:
             named.add(channel)
         elif channel == _DATA:
             self.received += len(data)
+            near.settimeout(far.left())
             try:
-                near.settimeout(far.left())
                 near.sendall(data)
             except OSError:  # the near end has gone: nobody wants the rest
                 return False
