@@ -1,4 +1,4 @@
-"""What nodes offer, and whether pods find room on them."""
+"""What nodes offer, which of them can be used, and where they stand."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from conformance.amounts import Amount, reserved, total
+from conformance.amounts import Amount, total
 from conformance.cluster import labels
 from conformance.evidence import Lens, Question
 from conformance.pods import Pod, condition, moment
@@ -25,7 +24,7 @@ _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 _REPELS = frozenset({"NoSchedule", "NoExecute"})
 _RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)")
-_SEARCHED = 20_000  # placements tried before a packing counts as not found
+_UNSAID = "1000000"  # pods that a node takes which does not say how many
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Node:
         found = (self.item.get("status") or {}).get(name) or {}
         if not found.get("cpu") or not found.get("memory"):
             raise UndecidedError(f"the node {self.name} does not say its {name}")
-        return Amount.of(found)
+        return Amount.of({"pods": _UNSAID} | found)
 
 
 def _tolerates(toleration: Object, taint: Object) -> bool:
@@ -162,21 +161,11 @@ class Capacity:
         """Return the nodes that can take the platform's pods."""
         return tuple(one for one in self.nodes if not one.unfit)
 
-    def parted(self, left: list[Node]) -> tuple[list[Pod], list[Pod]]:
-        """Return the pods that stay on the nodes that are left, and those to be placed there.
-
-        Left out is what has ended, what runs beside the control plane, and what is lost
-        together with its node.
-        """
-        names = {one.name for one in left}
-        apart = {one.name for one in self.nodes if one.controls}
-        pods = [Pod(one) for one in self.lens.look(_listing("pods")).value]
-        living = [one for one in pods if not one.over and one.node not in apart]
-        staying = [one for one in living if one.node in names]
-        bound = {"DaemonSet", "Node"}
-        gone = [one for one in living if one.node and one.node not in names]
-        moving = [one for one in gone if one.owner.get("kind") not in bound and not one.deleting]
-        return staying, [*moving, *(one for one in living if not one.node)]
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """Return the pods that have not ended: those that reserve something or wait to."""
+        found = (Pod(one) for one in self.lens.look(_listing("pods")).value)
+        return tuple(one for one in found if not one.over)
 
     @property
     def kubernetes(self) -> str:
@@ -206,46 +195,6 @@ def _of_host(nodes: list[Node]) -> Amount:
     return Amount(
         min(together.cpu, largest.cpu), min(together.memory, largest.memory), together.pods
     )
-
-
-def place(pods: Iterable[Pod], nodes: Iterable[Node], kept: Iterable[Pod]) -> bool | None:
-    """Say whether pods find room on nodes beside the pods that are kept there.
-
-    None where a bounded search found no placing and could not exclude one.
-    """
-    room = {one.name: one.allocatable for one in nodes}
-    for pod in kept:
-        if pod.node in room:
-            room[pod.node] -= reserved(pod)
-    if not all(Amount().within(one) for one in room.values()):
-        return False  # a node that already holds more than it offers
-    whole = total(room.values())
-    scale = Amount(whole.cpu or Fraction(1), whole.memory or Fraction(1))
-    wanted = sorted(
-        ((reserved(one), [n.name for n in nodes if n.takes(one)]) for one in pods),
-        key=lambda pair: max(pair[0].cpu / scale.cpu, pair[0].memory / scale.memory),
-        reverse=True,
-    )
-    return _place(wanted, room, [_SEARCHED])
-
-
-def _place(
-    wanted: list[tuple[Amount, list[str]]], room: dict[str, Amount], left: list[int]
-) -> bool | None:
-    if not wanted:
-        return True
-    amount, allowed = wanted[0]
-    answer: bool | None = False
-    for name in sorted(allowed, key=lambda one: room[one].cpu, reverse=True):
-        left[0] -= 1
-        if left[0] < 0:
-            return None
-        if amount.within(room[name]):
-            found = _place(wanted[1:], room | {name: room[name] - amount}, left)
-            if found:
-                return True
-            answer = None if found is None else answer
-    return answer
 
 
 def release(text: str) -> tuple[int, int]:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conformance.amounts import Amount, reserved, total
-from conformance.capacity import offered, place
+from conformance.amounts import Amount, total
+from conformance.capacity import offered
+from conformance.packing import Packing
 from conformance.quantity import quantity
 
 if TYPE_CHECKING:
@@ -95,13 +96,11 @@ def test_requests_fit_with_one_node_lost(capacity: Capacity, verdict: Verdict) -
         advice="reserve on each node what belongs to the others (kubelet systemReserved)",
     ):
         return
-    for lost in (None, *fit):
-        left = [one for one in fit if one is not lost]
-        staying, moving = capacity.parted(left)
-        room = place(moving, left, staying)
+    packing = Packing.of(capacity.nodes, capacity.pods)
+    for lost in (None, *packing.nodes):
+        packed = packing.without(lost)
         subject = f"cluster without {lost.name}" if lost else "cluster"
-        needed = total(map(reserved, (*staying, *moving)))
-        if room is None:
+        if packed.fits is None:
             verdict.undecided(
                 subject=subject,
                 claim="has room for every pod",
@@ -109,11 +108,11 @@ def test_requests_fit_with_one_node_lost(capacity: Capacity, verdict: Verdict) -
             )
             continue
         verdict.expect(
-            room,
+            packed.fits,
             subject=subject,
             claim="has room for every pod",
-            observed=f"{needed} reserved on {total(one.allocatable for one in left)} of "
-            f"{len(left)} nodes, {len(moving)} pods to be placed",
+            observed=f"{packed.needed} reserved of {packed.offered}, "
+            f"{packed.moving} pods to be placed",
             expected="a place for every pod",
             advice="add a node, or lower requests that are larger than what is used",
         )
