@@ -6,7 +6,8 @@ import pytest
 
 from conformance.constitution import Status
 from conformance.verdict import Outcome
-from tests.replaying import LAB, World, constitution_with, decide, tests_by_control, worlds
+from tests import replaying
+from tests.replaying import LAB, World, constitution_with, decide, worlds
 
 ALL = tuple(worlds())
 
@@ -31,4 +32,4 @@ def test_every_active_control_has_worlds_of_each_outcome() -> None:
 
 
 def test_every_world_belongs_to_a_control_that_has_a_test() -> None:
-    assert {world.folder.parent.name for world in ALL} <= set(tests_by_control())
+    assert {world.folder.parent.name for world in ALL} <= set(replaying.tests_by_control())
