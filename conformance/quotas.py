@@ -67,6 +67,12 @@ class Trial:
         words = ("admission webhook", "ValidatingAdmissionPolicy")
         return not self.accepted and any(one in self.message for one in words)
 
+    @property
+    def elsewise(self) -> bool:
+        """Say whether it was refused for a reason that says nothing of quotas or policies."""
+        quota = "exceeded quota:" in self.message or "failed quota:" in self.message
+        return not (self.accepted or self.by_policy or quota)
+
     def __str__(self) -> str:
         """Return the answer for people."""
         return "it would be made" if self.accepted else f"{self.status}: {self.message}"
