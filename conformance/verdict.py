@@ -241,13 +241,13 @@ class Verdict:
         self.findings.append(
             Finding(
                 subject=told(str(subject)),
-                claim=claim,
+                claim=told(claim),
                 outcome=outcome,
                 expected=told(expected),
                 observed=told(observed),
                 level=self.level,
-                advice=advice,
-                note=note,
+                advice=told(advice),
+                note=told(note),
                 evidence=self._resting_on,
             )
         )

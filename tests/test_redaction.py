@@ -259,6 +259,7 @@ def api() -> Iterator[ThreadingHTTPServer]:
     server = serve_api({where: {"metadata": {"name": "db"}, "data": data}})
     yield server
     server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
