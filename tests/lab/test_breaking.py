@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import breakfile, breaking, steps
+from lab import breakfile, breaking, deploying, steps
 from lab.breakfile import BreakFileError, Step
+from lab.kubectl import Kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,3 +169,64 @@ def test_a_record_survives_and_a_damaged_one_says_what_helps(state: Path) -> Non
     (state / "broken.json").write_text(json.dumps({"what": 1}))
     with pytest.raises(steps.StepError, match="mend --all"):
         breaking.Active.read()
+
+
+@pytest.fixture
+def cluster(state: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is asked of a cluster that refuses `scale`; deploying and settling are noted."""
+    asked: list[str] = []
+
+    def attempt(
+        _: Kubectl, *words: str, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        asked.append(" ".join(words) + (stdin or ""))
+        return subprocess.CompletedProcess(words, int(words[0] == "scale"), "redis-1", "refused")
+
+    (state / "kubeconfig").touch()
+    monkeypatch.setattr(Kubectl, "attempt", attempt)
+    monkeypatch.setattr(breaking, "settle", lambda *_, **__: asked.append("settle"))
+    monkeypatch.setattr(deploying, "apply", lambda _: asked.append("deploy"))
+    monkeypatch.setattr(breakfile, "load", lambda control: parse(FAILING) if control else None)
+    return asked
+
+
+FAILING = """\
+control: PG-003
+breaks: something
+break:
+  - {kubectl: get pods, save: pod}
+  - {kubectl: scale x}
+mend:
+  - {kubectl: scale y}
+  - {kubectl: "label {{pod}}"}
+needs_settle: true
+"""
+
+
+def test_a_break_that_fails_half_way_stays_recorded_and_is_repaired(
+    state: Path, cluster: list[str]
+) -> None:
+    with pytest.raises(steps.StepError, match=r"break PG-003, step 2/2 \(line 5\).*refused"):
+        breaking.break_control("PG-003")
+    active = breaking.Active.read()
+    assert active
+    assert (active.whole, active.variables) == (False, {"pod": "redis-1"})
+    with pytest.raises(steps.StepError, match="mend PG-003, step 1/2"):
+        breaking.mend_control("PG-003")
+    assert breaking.Active.read()
+    cluster.clear()
+    breaking.mend_all()
+    assert cluster == ["scale y", "label redis-1", "deploy", "settle"]
+    assert not (state / "broken.json").exists()
+
+
+def test_repair_works_without_a_readable_record(state: Path, cluster: list[str]) -> None:
+    (state / "broken.json").write_text("{")
+    breaking.mend_all()
+    assert cluster == ["deploy", "settle"]
+    assert not (state / "broken.json").exists()
+
+
+def test_mending_what_is_not_broken_changes_nothing(cluster: list[str]) -> None:
+    breaking.mend_control("PG-003")
+    assert cluster == []
