@@ -49,17 +49,21 @@ class Credentials:
     def find(self, name: str) -> dict[str, Secretive]:
         """Return the parts (user, password, ...) of a credential.
 
+        `secret:NAME` is what the Secret holds now, whatever environment and files say.
+
         Raises:
             LookError: `no-credentials`, with every place that was tried, or what
                 the API said to the read of the Secret.
         """
         if name not in self._found:
-            self._found[name] = self._search(self._reach.platform.credential(name))
+            source, _, plain = name.rpartition(":")
+            wanted = self._reach.platform.credential(plain)
+            self._found[name] = self._search(wanted, at_hand=source != "secret")
         return self._found[name]
 
-    def _search(self, wanted: Credential) -> dict[str, Secretive]:
+    def _search(self, wanted: Credential, *, at_hand: bool) -> dict[str, Secretive]:
         prefix = _prefix(wanted)
-        parts = _at_hand(wanted)
+        parts = _at_hand(wanted) if at_hand else {}
         if missing := set(wanted.keys) - set(parts):
             parts |= self._from_secret(wanted, missing, prefix)
         self._reach.redactor.learn(*(one for part, one in parts.items() if part not in _PUBLIC))
