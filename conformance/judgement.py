@@ -250,11 +250,11 @@ def _unused_waivers(cases: Iterable[Case], constitution: Constitution) -> Iterab
 def _exit_code(about: dict[str, Any], cases: tuple[Case, ...], problems: list[str]) -> int:
     if problems:
         return NOT_WHOLE
-    if any(one.gates and one.outcome is Outcome.FAILED for one in cases):
+    real = [one for one in cases if not one.control.startswith("H-")]
+    if any(one.gates and one.outcome is Outcome.FAILED for one in real):
         return VIOLATED
     if any(one.gates for one in cases) or not about.get("cluster", {}).get("uid"):
         return UNDECIDED
-    real = [one for one in cases if not one.control.startswith("H-")]
     if not any(one.outcome is Outcome.PASSED for one in real):
         return UNDECIDED
     return CONFORMANT
