@@ -6,14 +6,11 @@ without a limit. So the websocket is opened here, one for each stream.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import select
-import socket
 import ssl
 import time
 from dataclasses import dataclass
-from threading import Timer
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlencode
 
@@ -25,6 +22,7 @@ from conformance.live.kubernetes import authorization, kind_of_status
 from conformance.waiting import LIMITS
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from conformance.live.reach import Reach
@@ -103,16 +101,12 @@ class Channels:
         url = f"{settings.host}{path}?{urlencode(asked)}".replace("http", "ws", 1)
         web = _Bounded(deadline, _tls(settings))
         stream = cls(web, deadline)
-        patience = min(LIMITS.connect, stream.left())
-        alarm = Timer(patience, stream.cut)  # the library's limit begins anew with every byte
-        alarm.daemon = True
-        alarm.start()
         try:
             web.connect(  # type: ignore[no-untyped-call]
                 url,
                 header=authorization(reach),
                 subprotocols=["v4.channel.k8s.io"],
-                timeout=patience,
+                timeout=min(LIMITS.connect, stream.left()),
                 suppress_origin=True,
                 redirect_limit=0,
                 **_proxy(settings),
@@ -128,18 +122,9 @@ class Channels:
         except (websocket.WebSocketTimeoutException, TimeoutError) as error:
             raise LookError("timeout", f"the API did not begin {what} in time") from error
         except (websocket.WebSocketException, OSError, ValueError) as error:
-            if not alarm.is_alive():
-                raise LookError("timeout", f"the API did not begin {what} in time") from error
             said = reach.redactor.text(str(error))[:300]
             raise LookError("unreachable", f"the API did not begin {what}: {said}") from error
-        finally:
-            alarm.cancel()
         return stream
-
-    def cut(self) -> None:
-        """End the connection at whatever step it is."""
-        with contextlib.suppress(OSError, AttributeError):  # there is none yet, or it has ended
-            self.web.sock.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         """Return itself."""
