@@ -29,6 +29,12 @@ _FIRST = (_PORT).to_bytes(2, "little")
 _REFUSED = b"failed to connect to localhost:5432: connection refused"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Load the client library once: that is no part of a stream's time."""
+    reach_to(tmp_path_factory.mktemp("first"), "http://127.0.0.1:1").client  # noqa: B018
+
+
 @pytest.fixture(autouse=True)
 def limits() -> Iterator[None]:
     with short_limits():
