@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from conformance.cluster import labels
-from conformance.commands.rbac import places
+from conformance.commands.rbac import names, places
 from conformance.constitution import Constitution, Control, Status
 from conformance.evidence import Lens, Question
 from conformance.pods import Pod, Role, moment
@@ -154,7 +154,7 @@ class Instruments:
 
     def missing(self, constitution: Constitution, allowed: frozenset[str]) -> dict[str, list[str]]:
         """Return the rights that the identity lacks, each with the controls that need it."""
-        wanted: dict[tuple[str, Right, str], list[str]] = defaultdict(list)
+        wanted: dict[tuple[str, Right, str, str], list[str]] = defaultdict(list)
         for one in constitution.tested:
             if one.status is not Status.ACTIVE or _idle(one.for_each, constitution.platform):
                 continue
@@ -163,7 +163,8 @@ class Instruments:
             for right in one.needs.rights:
                 for verb in right.verbs:
                     for place in places(right, constitution):
-                        wanted[verb, right, place].append(one.id)
+                        for name in names(right, constitution, place):
+                            wanted[verb, right, place, name].append(one.id)
         answers = self.lens.look_all(_may(*key) for key in wanted)
         return {
             answer.question.subject: controls
@@ -206,7 +207,7 @@ class Instruments:
         return self.lens.look(Question("wire.say", f"{door.pod.ref}:{port}", arguments))
 
 
-def _may(verb: str, right: Right, place: str) -> Question:
+def _may(verb: str, right: Right, place: str, name: str) -> Question:
     if right.url:
         arguments: dict[str, Any] = {"path": right.url, "verb": verb}
         return Question("kubernetes.may_url", f"{verb} {right.url}", arguments)
@@ -218,8 +219,9 @@ def _may(verb: str, right: Right, place: str) -> Question:
         "resource": resource,
         "subresource": part,
         "namespace": place,
+        **({"name": name} if name else {}),
     }
-    subject = f"{verb} {named}" + (f" in {place}" if place else "")
+    subject = f"{verb} {named}" + (f" {name}" if name else "") + (f" in {place}" if place else "")
     return Question("kubernetes.may", subject, {"attributes": attributes})
 
 

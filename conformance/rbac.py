@@ -25,6 +25,7 @@ READING = frozenset({"get", "list", "watch"})
 WRITING = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _KEYS = frozenset({"/.well-known/openid-configuration", "/openid/v1/jwks"})
 _DEFAULTS = ("kubernetes.io/bootstrapping", "rbac-defaults")
+_BINDINGS = ("clusterrolebindings", "rolebindings")
 _GROUP = "rbac.authorization.k8s.io"
 
 
@@ -205,9 +206,23 @@ class Rbac:
 
     cluster: Cluster
 
-    @cached_property
+    @property
     def roles(self) -> tuple[Role, ...]:
-        """Return all roles."""
+        """Return all roles. Every call looks, so that each case rests on evidence of its own."""
+        for kind in ("clusterroles", "roles"):
+            self.cluster.all(kind)
+        return self._roles
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Return all grants, one for each subject of each binding whose role exists."""
+        _ = self.roles
+        for kind in _BINDINGS:
+            self.cluster.all(kind)
+        return self._grants
+
+    @cached_property
+    def _roles(self) -> tuple[Role, ...]:
         whole = self.cluster.all("clusterroles")
         return (
             *(Role("ClusterRole", one, tuple(_rules(one, whole))) for one in whole),
@@ -215,11 +230,10 @@ class Rbac:
         )
 
     @cached_property
-    def grants(self) -> tuple[Grant, ...]:
-        """Return all grants, one for each subject of each binding whose role exists."""
-        known = {one.ref: one for one in self.roles}
+    def _grants(self) -> tuple[Grant, ...]:
+        known = {one.ref: one for one in self._roles}
         found = []
-        for kind in ("clusterrolebindings", "rolebindings"):
+        for kind in _BINDINGS:
             for binding in self.cluster.all(kind):
                 namespace = str(binding["metadata"].get("namespace") or "")
                 given = binding["roleRef"]
@@ -239,15 +253,11 @@ class Rbac:
             if one.subject == subject or (one.subject.kind, one.subject.name) in names
         )
 
-    @property
-    def subjects(self) -> tuple[Subject, ...]:
-        """Return everybody who is bound to something."""
-        return tuple(sorted({one.subject for one in self.grants}, key=str))
-
     def by_subject(self) -> Iterator[tuple[Subject, tuple[Grant, ...]]]:
         """Yield every subject that is bound to something, with what is bound to just it."""
-        for subject in self.subjects:
-            yield subject, tuple(one for one in self.grants if one.subject == subject)
+        grants = self.grants
+        for subject in sorted({one.subject for one in grants}, key=str):
+            yield subject, tuple(one for one in grants if one.subject == subject)
 
 
 def _rules(item: Object, others: tuple[Object, ...]) -> Iterator[Rule]:

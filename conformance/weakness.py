@@ -132,7 +132,7 @@ def within(text: str, *, code: bool = False) -> Iterator[Found]:
     yield from known_formats(text)
     for line in text.splitlines():
         stripped = line.strip()
-        if not stripped or stripped.startswith(("#", "//", ";", "--", "*", "/*")):
+        if not stripped or stripped.startswith(("#", "//", ";", "-- ", "*", "/*")):
             continue
         for match in _SETTING.finditer(line):
             key, quoted, bare = match["key"], match["quoted"], match["bare"]
@@ -249,11 +249,8 @@ def _run_at(kept: list[str]) -> int:
     for row in (kept[0] * len(kept), *_ROWS, *(one[::-1] for one in _ROWS)):
         start = row.find(kept[0])
         length = 0
-        while (
-            0 <= start
-            and length < len(kept)
-            and row[start + length : start + length + 1] == kept[length]
-        ):
+        going = row[start:] if start >= 0 else ""
+        while length < min(len(kept), len(going)) and kept[length] == going[length]:
             length += 1
         best = max(best, length)
     return best

@@ -17,14 +17,14 @@ from conformance.commands.common import (
     print_json,
     refuse,
 )
-from conformance.commands.rbac import needed, places
+from conformance.commands.rbac import names, needed, places
 from conformance.evidence import LookError
 from conformance.judgement import CONFORMANT, PROFILES, UNDECIDED
 
 if TYPE_CHECKING:
     import argparse
 
-    from conformance.constitution import Right
+    from conformance.constitution import Constitution, Right
     from conformance.live.reach import Reach
 
 EPILOG = """\
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         constitution.platform, options.kubeconfig, options.context, None, "preflight", frozenset()
     )
     try:
-        missing = _missing(reach, wanted)
+        missing = _missing(reach, wanted, constitution)
     except LookError as error:
         refuse(f"the cluster cannot be asked: {error}")
     lost = sorted({control for controls in missing.values() for control in controls})
@@ -74,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
     return UNDECIDED if missing else CONFORMANT
 
 
-def _missing(reach: Reach, wanted: dict[tuple[str, Right, str], set[str]]) -> dict[str, set[str]]:
+def _missing(
+    reach: Reach, wanted: dict[tuple[str, Right, str], set[str]], constitution: Constitution
+) -> dict[str, set[str]]:
     from conformance.live import kubernetes
 
     def allowed(key: tuple[str, Right, str]) -> bool:
@@ -83,7 +85,11 @@ def _missing(reach: Reach, wanted: dict[tuple[str, Right, str], set[str]]) -> di
             return kubernetes.may_url(reach, right.url, verb)["allowed"] is True
         resource, _, part = right.resource.partition("/")
         attributes = {"verb": verb, "group": right.group, "resource": resource, "namespace": place}
-        return kubernetes.may(reach, attributes | {"subresource": part})["allowed"] is True
+        attributes["subresource"] = part
+        return all(
+            kubernetes.may(reach, attributes | ({"name": name} if name else {}))["allowed"] is True
+            for name in names(right, constitution, place)
+        )
 
     with ThreadPoolExecutor(8) as pool:
         answers = dict(zip(wanted, pool.map(allowed, wanted), strict=True))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from conformance.accounts import Meaning
 from conformance.commands.common import add_map_options, constitution_of, refuse
 from conformance.constitution import Constitution, Control, Right, SelfCheck, Status
 from conformance.judgement import PROFILES
@@ -29,6 +30,7 @@ examples:
   conformance rbac --without "list pods"        for showing what a missing right does
 """
 NAME = "aik-conformance"
+_TOKENS = "serviceaccounts/token"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +83,9 @@ def granted(constitution: Constitution, profile: str) -> Iterator[tuple[str, str
     for one, right in needed(constitution, profile):
         for verb in right.verbs:
             for place in places(right, constitution):
-                yield verb, right.group, right.url or right.resource, place
+                for name in names(right, constitution, place):
+                    what = f"{right.resource}:{name}" if name else right.url or right.resource
+                    yield verb, right.group, what, place
         for name in one.needs.credentials:
             secret = constitution.platform.credential(name).secret
             if secret:
@@ -98,6 +102,19 @@ def places(right: Right, constitution: Constitution) -> Iterable[str]:
             return [NAME]
         case place:
             return [place]
+
+
+def names(right: Right, constitution: Constitution, place: str) -> tuple[str, ...]:
+    """Return the objects that a right is for; the empty name is all of them.
+
+    Whoever makes tokens of any account of a namespace is any of them, administrators
+    too: tokens are for the accounts that the controls try out.
+    """
+    if right.resource != _TOKENS:
+        return ("",)
+    tried = (Meaning.VIEWER, Meaning.MONITORING_VIEWER, Meaning.NAMESPACE_ADMIN)
+    accounts = constitution.platform.accounts
+    return tuple(one.name for one in accounts if one.namespace == place and one.meaning in tried)
 
 
 def _roles(rights: set[tuple[str, str, str, str]], bind: str | None) -> Iterator[dict[str, Any]]:
@@ -123,14 +140,14 @@ def _rules(found: set[tuple[str, str, str]]) -> Iterator[dict[str, Any]]:
     for verb, group, resource in found:
         grouped[group, resource].add(verb)
     for (group, resource), verbs in sorted(grouped.items()):
+        kind, _, name = resource.partition(":")
         if resource.startswith("/"):
             yield {"nonResourceURLs": [resource], "verbs": sorted(verbs)}
-        elif resource.startswith("secrets:"):
-            names = [resource.partition(":")[2]]
+        elif name:
             yield {
-                "apiGroups": [""],
-                "resources": ["secrets"],
-                "resourceNames": names,
+                "apiGroups": [group],
+                "resources": [kind],
+                "resourceNames": [name],
                 "verbs": sorted(verbs),
             }
         else:

@@ -41,19 +41,29 @@ def test_only_approved_subjects_are_administrators(
     reported, since operators live by them.
     """
     approved = administrators(platform) | {_MASTERS}
-    holders = []
+    holders, defaults = [], 0
     for subject, grants in rbac.by_subject():
         if holds_everything(grants):
             holders.append(subject)
-        if str(subject) in approved:
+        elif all(one.by_default for one in grants):
+            defaults += 1
             continue
-        _expect_humble(subject, grants, platform, verdict)
-    if not holders:
-        verdict.undecided(
+        if str(subject) not in approved:
+            _expect_humble(subject, grants, platform, verdict)
+    names = ", ".join(map(str, holders))
+    if verdict.given(
+        bool(holders),
+        subject="cluster-admin",
+        claim="is held by somebody",
+        observed=names or "by nobody, not even system:masters: these cannot be all bindings",
+    ):
+        strangers = [str(one) for one in holders if str(one) not in approved]
+        verdict.expect(
+            not strangers,
             subject="cluster-admin",
-            claim="is held by somebody",
-            reason="no subject holds everything, not even system:masters: this cannot be all "
-            "of the cluster's bindings",
+            claim="is held by approved subjects only",
+            observed=f"{names}; {defaults} of Kubernetes' own subjects have their defaults",
+            advice="see each subject",
         )
 
 

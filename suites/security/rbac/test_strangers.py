@@ -230,7 +230,7 @@ def _expect_refusal(subject: str, door: Door, verdict: Verdict) -> None:
             claim="is refused to strangers",
             observed=f"HTTP {door.status}: {door.said}",
             expected="HTTP 401 or 403",
-            advice="unbind strangers; a kubelet needs --anonymous-auth=false and Webhook authorization",
+            advice="unbind strangers; a kubelet needs --anonymous-auth=false",
         )
     else:
         verdict.undecided(
