@@ -168,6 +168,19 @@ def test_a_canary_that_is_refused_is_a_value(reach: Reach) -> None:
     assert told["made"]["error"]["sqlstate"] == "42501"
 
 
+def test_a_reader_that_never_sees_is_asked_at_a_walking_pace(
+    server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"host": "127.0.0.1", "port": str(server), "user": "postgres", "dbname": "shop"}
+    asked: list[str] = []
+    run = Link.run
+    monkeypatch.setattr(Link, "run", lambda self, sql: (asked.append(sql), run(self, sql))[1])
+    with Link(settings, 10.0) as link:
+        seen = postgres_canary._awaited({"x": link}, "SELECT a FROM nowhere", bool, 0.5)
+    assert seen["x"] == (None, None, "")
+    assert len(asked) < 40
+
+
 def test_writing_needs_its_class(reach: Reach) -> None:
     reach.allowed = frozenset({"read-only"})
     with pytest.raises(LookError, match="canary") as error:

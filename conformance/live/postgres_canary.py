@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _OLD = 3600  # seconds after which a canary belongs to nobody
 _PACE = "FROM pg_sleep(0.02)"  # the time between two questions passes on the server
+_PAUSE = "SELECT pg_sleep(0.05)"
 _NO_TABLE = "42P01"  # not there yet, on a replica
 _TOO_LATE = 0.05  # the part of samples that may be late before the 95th percentile is
 
@@ -145,7 +146,12 @@ def follow(
                 told["readers"][name] |= {"seconds": sight.seconds, "value": read}
                 _fail(told["readers"][name], sight)
             link.run(f"DELETE FROM {canary}")  # noqa: S608 - ours
-            for name, sight in _awaited(followers, ask, _absent, limit).items():
+            sound = {
+                name: one
+                for name, one in followers.items()
+                if "failure" not in told["readers"][name]
+            }
+            for name, sight in _awaited(sound, ask, _absent, limit).items():
                 told["readers"][name]["gone"] = sight.seconds
                 _fail(told["readers"][name], sight)
     return told
@@ -249,6 +255,8 @@ def _awaited(
         for name, link in tuple(waiting.items()):
             try:
                 result = link.run(ask)
+                if result.get("error", {}).get("sqlstate") == _NO_TABLE:
+                    link.run(_PAUSE)  # it was refused before it could take its time
             except LookError as error:
                 result = {"error": {"message": error.message}}
             if "error" in result and result["error"].get("sqlstate") != _NO_TABLE:
