@@ -174,9 +174,14 @@ def test_a_reader_that_never_sees_is_asked_at_a_walking_pace(
     settings = {"host": "127.0.0.1", "port": str(server), "user": "postgres", "dbname": "shop"}
     asked: list[str] = []
     run = Link.run
-    monkeypatch.setattr(Link, "run", lambda self, sql: (asked.append(sql), run(self, sql))[1])
+
+    def counted(link: Link, sql: str) -> dict[str, Any]:
+        asked.append(sql)
+        return run(link, sql)
+
+    monkeypatch.setattr(Link, "run", counted)
     with Link(settings, 10.0) as link:
-        seen = postgres_canary._awaited({"x": link}, "SELECT a FROM nowhere", bool, 0.5)
+        seen = postgres_canary.awaited({"x": link}, "SELECT a FROM nowhere", bool, 0.5)
     assert seen["x"] == (None, None, "")
     assert len(asked) < 40
 

@@ -95,7 +95,7 @@ def lag(
                 f"SELECT pg_last_wal_replay_lsn() >= '{place['rows'][0][0]}'::pg_lsn, "
                 f"CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() END {_PACE}"
             )
-            times = _awaited(links, ask, lambda row: row[0] is True, bound)
+            times = awaited(links, ask, lambda row: row[0] is True, bound)
             for name, sight in times.items():
                 if sight.failure:
                     raise LookError("partial", f"{name}: {sight.failure}")
@@ -141,7 +141,7 @@ def follow(
             if "error" in told["wrote"]:
                 return told
             ask = f"SELECT (SELECT value FROM {canary}) {_PACE}"  # noqa: S608 - ours
-            for name, sight in _awaited(followers, ask, _there, limit).items():
+            for name, sight in awaited(followers, ask, _there, limit).items():
                 read = sight.row[0] if sight.row else None
                 told["readers"][name] |= {"seconds": sight.seconds, "value": read}
                 _fail(told["readers"][name], sight)
@@ -151,7 +151,7 @@ def follow(
                 for name, one in followers.items()
                 if "failure" not in told["readers"][name]
             }
-            for name, sight in _awaited(sound, ask, _absent, limit).items():
+            for name, sight in awaited(sound, ask, _absent, limit).items():
                 told["readers"][name]["gone"] = sight.seconds
                 _fail(told["readers"][name], sight)
     return told
@@ -244,7 +244,7 @@ def _follower(
     return told
 
 
-def _awaited(
+def awaited(
     links: dict[str, Link], ask: str, seen: Callable[[list[Any]], bool], limit: float
 ) -> dict[str, _Sight]:
     """Ask all links in turn until each has seen it or `limit` seconds have passed."""
