@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from conformance.cluster import Object, ref
@@ -146,7 +147,8 @@ def _operator_lives(lens: Lens, word: str) -> tuple[bool | None, str]:
 class Drill:
     """What became of the database when the pod of its primary was deleted; times in seconds.
 
-    `seconds` is None where no other server took over on a later timeline. `lost` are
+    `seconds` is None where no server took over on a later timeline; `pause` is the longest
+    time between two acknowledged rows, from the last before the deletion on. `lost` are
     rows that were acknowledged and are gone; None where they could not be read back.
     """
 
@@ -196,13 +198,14 @@ def drill_of(value: dict[str, Any]) -> Drill:
     before = [one for one in acted if one[0] <= deleted][-1]
     after = [one for one in acted if one[0] > deleted and one[2] > before[2]]
     writes = [at for at, _, done in value["writes"] if done]
-    gap = [later for later in writes if later > deleted], [at for at in writes if at <= deleted]
+    before_it = [at for at in writes if at <= deleted]
+    served = [*before_it[-1:], *(at for at in writes if at > deleted)]
     present = value["present"]
     return Drill(
         started=True,
         refusal="",
         seconds=round(after[0][0] - deleted, 1) if after else None,
-        pause=round(gap[0][0] - gap[1][-1], 1) if all(gap) else None,
+        pause=max((round(b - a, 1) for a, b in pairwise(served)), default=None),
         told=f"{before[1]} on timeline {before[2]}, then "
         + (f"{after[0][1]} on timeline {after[0][2]}" if after else "no later timeline"),
         lost=None if present is None else tuple(sorted({*value["acknowledged"]} - {*present})),
