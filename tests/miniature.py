@@ -52,9 +52,14 @@ def test_clock(verdict):
 
 @dataclass(frozen=True)
 class Miniature:
-    """The project's folder, and ways to run it."""
+    """The project's folder, and ways to run it.
+
+    Where `recorded` names an earlier run of such a project, its evidence is replayed
+    instead of asking the stand-in: that takes half the time.
+    """
 
     folder: Path
+    recorded: Path | None = None
 
     def suite(self, text: str, name: str = "test_it.py") -> None:
         """Write a suite file; `pytest` is imported for it."""
@@ -80,7 +85,7 @@ class Miniature:
         (self.folder / "constitution_map.yaml").write_text(text)
 
     def audit(self, *arguments: str, run: str = "run") -> subprocess.CompletedProcess[str]:
-        """Run `conformance audit` on this project, replaying nothing and reaching nothing."""
+        """Run `conformance audit` on this project."""
         code = (
             "import sys\nfrom pathlib import Path\n"
             "import conformance.commands.common as common\n"
@@ -102,6 +107,8 @@ class Miniature:
         return [json.loads(line) for line in lines]
 
     def _source(self) -> tuple[str, str]:
+        if self.recorded:
+            return "--replay", str(self.recorded)
         return "--kubeconfig", str(self.folder / "kubeconfig")
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
