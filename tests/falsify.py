@@ -29,7 +29,6 @@ from tests.replaying import LAB, ROOT, constitution_with
 
 TABLE = ROOT / "docs" / "kill-table.md"
 STAGES = ("before", "broken", "mended", "denied")
-WANTED = {"before": "passed", "broken": "failed", "mended": "passed", "denied": "inconclusive"}
 _ACCOUNT = "aik-conformance-denied"
 
 
@@ -47,7 +46,14 @@ class Proof:
     @property
     def proven(self) -> bool:
         """Say whether all four stages were as they must be."""
-        return not self.problem and self.outcomes == WANTED
+        unbroken = {"passed"}
+        if Danger.DISRUPTIVE in self.control.classes:
+            unbroken.add("not measured")  # its other half takes a class that is not allowed here
+        wanted = {"before": unbroken, "broken": {"failed"}, "mended": unbroken}
+        wanted["denied"] = {"inconclusive"}
+        return not self.problem and all(
+            self.outcomes.get(stage) in outcomes for stage, outcomes in wanted.items()
+        )
 
 
 class Lab:
