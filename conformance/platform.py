@@ -247,7 +247,7 @@ class Platform:
     accounts: tuple[Account, ...] = ()
     administrators: tuple[Holder, ...] = ()
     cluster_wide: tuple[Holder, ...] = ()
-    rest: Rest = Rest()
+    rest: Rest = Rest()  # noqa: RUF009 - frozen, so one is enough
 
     def workload(self, ref: str) -> Workload:
         """Return the workload called `namespace/name`; raise KeyError if undeclared."""

@@ -16,9 +16,9 @@ from tests import replaying
 from tests.replaying import ROOT, WORLDS, World, decide, worlds
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterator
     from datetime import date
+    from pathlib import Path
     from types import ModuleType
 
 _FORCED = {"expect": 0, "given": 0}

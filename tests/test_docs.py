@@ -86,6 +86,8 @@ def test_the_map_is_where_commands_look_for_it() -> None:
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("docs/**/*.md")), ids=lambda f: f.name)
 def test_paths_in_the_documentation_exist(file: Path) -> None:
-    named = re.findall(r"`((?:docs|tests|lab|conformance|fixtures|suites)/[\w./-]+)`", file.read_text())
+    named = re.findall(
+        r"`((?:docs|tests|lab|conformance|fixtures|suites)/[\w./-]+)`", file.read_text()
+    )
     missing = [one for one in named if "EXA-001" not in one and not (ROOT / one).exists()]
     assert not missing
