@@ -139,6 +139,18 @@ def test_what_is_no_whole_transcript_is_an_error(talk: Any, kind: str) -> None:
     assert error.value.kind == kind
 
 
+def test_the_word_of_a_server_that_turns_everyone_away_stands_for_every_answer() -> None:
+    denied = "DENIED Redis is in protected mode because no password is set for the default user."
+
+    def behave(line: Line) -> None:
+        line.say(f"-{denied}\r\n".encode())
+
+    with serving(behave) as server:
+        told = ask(server.port, "GET a", "PING")
+    assert told["auth"] == {"error": denied}
+    assert told["replies"] == [{"error": denied}] * 2
+
+
 def test_a_closed_port_is_unreachable() -> None:
     with serving(silent) as server:
         pass

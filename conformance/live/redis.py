@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CAP = 4 * 1024 * 1024  # bytes of one transcript; INFO has a few thousand
 _HASH = re.compile(r"#[0-9a-f]{64}")  # how ACL LIST shows a password
+_TURNED_AWAY = ("DENIED ", "ERR max number of clients")  # said once, and the server hangs up
 _SECRET = frozenset(
     {"requirepass", "masterauth", "tls-key-file-pass", "tls-client-key-file-pass", "sentinel-pass"}
 )
@@ -51,7 +52,8 @@ def session(
     made-up password) or `none`. The transcript has the route, whether it was TLS,
     the answers to a first PING (`greeting`), to AUTH (`auth`, null where none was
     sent) and to each command (`replies`): `{"value": ...}` or `{"error": text}`.
-    A refusal is an answer; passwords and their hashes are not shown. All of it ends
+    A refusal is an answer (one by which the server turns the whole connection away
+    stands for all of them); passwords and their hashes are not shown. All of it ends
     by `deadline` (of the monotonic clock), if not given within the limit of a probe.
 
     Raises:
@@ -184,6 +186,8 @@ def _converse(
             connection.connect()  # type: ignore[no-untyped-call]
             greeting = _exchange(connection, ["PING"])
             began = True
+            if greeting.get("error", "").startswith(_TURNED_AWAY):
+                return tls, greeting, [dict(greeting) for _ in commands]
             return tls, greeting, [_exchange(connection, words) for words in commands]
         except redis.TimeoutError as error:
             raise LookError("timeout", f"Redis did not answer in time: {error}") from error
