@@ -37,6 +37,7 @@ PREFIX = "aik-conformance:{run}"
 VALUE = "aik-conformance"
 _PAUSE = 5.0  # seconds between looks at roles that may be changing
 _SAMPLE = 2000  # attempts of samples are told apart from those of waiting
+_ANEW = 30_000  # attempts after drills of the same run
 _SYNC = 600  # seconds that a full synchronisation may take before a link counts as down
 _PATIENCE = 10  # seconds without a word from the master; it pings every ten if not told otherwise
 _REFUSALS = frozenset({"NOREPLICAS", "OOM", "MISCONF"})  # by which a master says it cannot write
@@ -138,6 +139,12 @@ class RedisNodes:
     def settled_nodes(self, redis: Redis, verdict: Verdict) -> list[Node]:
         """Return the nodes with their replication, once roles stand."""
         return self.nodes(redis, verdict, REPLICATION, self.settled(redis))
+
+    def followers(self, redis: Redis, verdict: Verdict) -> set[str]:
+        """Return the pods that follow a master now, whatever was seen of them before."""
+        anew = replace(self, workloads=self.workloads.anew)
+        nodes = anew.nodes(redis, verdict, REPLICATION, _ANEW)
+        return {one.ref for one in nodes if not one.is_master and one.linked}
 
     def session(
         self,

@@ -29,6 +29,8 @@ KINDS = {
     Kind.DAEMON_SET: "daemonsets",
 }
 
+_ANEW = 30_000  # samples after drills are told apart from all before
+
 
 @dataclass(frozen=True)
 class Count:
@@ -191,6 +193,11 @@ class Workloads:
         """Return the cluster as it is a window later; whoever asks first waits."""
         self.lens.pause(LIMITS.restart_window)
         return Workloads(self.lens, self.sample + 1)
+
+    @property
+    def anew(self) -> Workloads:
+        """Return the cluster as it is after what drills of the same run may have done to it."""
+        return Workloads(self.lens, self.sample + _ANEW)
 
     @property
     def taken(self) -> datetime:

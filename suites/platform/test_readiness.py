@@ -44,7 +44,9 @@ def test_ready_pods_serve(
         reason = f"the suite does not ask {workload.asks} yet"
         verdict.not_measured(subject=workload.ref, claim=_SERVES, reason=reason)
         return
-    ready = [one for one in workloads.of(workload).staying if one.ready]
+    reason = forbidden(allowed, cluster)
+    seen = workloads if reason else workloads.anew  # drills may have replaced pods
+    ready = [one for one in seen.of(workload).staying if one.ready]
     if not ready:
         raise UndecidedError(f"no pod of {workload.ref} is ready, so there is nothing to compare")
     for pod, found in zip(ready, serving.words(workload, ready), strict=True):
@@ -61,7 +63,6 @@ def test_ready_pods_serve(
                 else "no longer ready",
                 advice="let the readiness probe ask the product what its clients ask, with a login",
             )
-    reason = forbidden(allowed, cluster)
     replica = None if reason else _replica(ready, workload, redis_nodes, platform, verdict)
     if replica is None:
         verdict.not_measured(
@@ -84,8 +85,7 @@ def _replica(
     """Return a replica of Redis that is ready: its absence for a minute harms nobody."""
     if workload.asks != "redis" or platform.redis is None:
         return None
-    nodes = redis_nodes.settled_nodes(platform.redis, verdict)
-    followers = {one.ref for one in nodes if not one.is_master and one.linked}
+    followers = redis_nodes.followers(platform.redis, verdict)
     return next((one for one in ready if one.ref in followers), None)
 
 
