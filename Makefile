@@ -19,7 +19,7 @@ audit: .venv/ready lab-up ## boot the lab if there is none, audit it, write the 
 	@$(PY) -m lab.gaps $(RUN)/reports/run.json
 
 test: .venv/ready ## the suite proves itself; needs neither root nor a cluster
-	.venv/bin/pytest -n 2 -q
+	.venv/bin/pytest -n 3 -q
 
 table: .venv/ready ## write the coverage table into the README
 	@$(PY) -m tests.tables

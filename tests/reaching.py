@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from conformance.live.reach import Reach
 from conformance.platform import Credential, Platform, Sizing
-from conformance.waiting import LIMITS
+from conformance.waiting import LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +19,7 @@ TOKEN = "canary-Token+of/the=API"
 LOGIN = Credential("login", {"user": "user", "password": "password"}, secret="n/login")
 PLATFORM = Platform("Hostile", Sizing("1.28", 1, 1, "1G", "1G"), (), (), (), (), (LOGIN,), ())
 SHORT = replace(LIMITS, connect=0.8, probe=1.2, listing=1.5)
+ROOMY = replace(LIMITS, connect=4.0, probe=6.0, listing=8.0)  # for what must not run into them
 
 
 def reach_to(folder: Path, url: str, ca: Path | None = None) -> Reach:
@@ -38,11 +39,11 @@ def reach_to(folder: Path, url: str, ca: Path | None = None) -> Reach:
 
 
 @contextmanager
-def short_limits() -> Iterator[None]:
+def short_limits(limits: Limits = SHORT) -> Iterator[None]:
     """Make every limit short for the length of the block, wherever it was imported."""
     usual = dict(vars(LIMITS))
     try:
-        for name, value in vars(SHORT).items():
+        for name, value in vars(limits).items():
             object.__setattr__(LIMITS, name, value)
         yield
     finally:

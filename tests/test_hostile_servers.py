@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from conformance.live.reach import Reach
 
 MEGABYTE = 1024 * 1024
+BUSY = 1.0  # seconds that the other tests of a loaded machine may take from this one
 MEMORY = 16 * MEGABYTE
 PASSWORD = "canary-Pass+of/the=product"
 POD = {"namespace": "n", "name": "p", "ip": "127.0.0.1"}
@@ -89,7 +90,7 @@ def attack(look: Callable[[], object], longest: float, most: int = MEMORY) -> st
     """Return the kind of error that a look ends with; check what it took."""
     with costing() as cost, pytest.raises(LookError) as caught:
         look()
-    assert cost.seconds < longest + 1
+    assert cost.seconds < longest + 1 + BUSY
     assert cost.memory < most, f"{cost.memory / MEGABYTE:.0f} MiB"
     assert PASSWORD not in caught.value.message
     return caught.value.kind
