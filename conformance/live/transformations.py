@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.evidence import LookError
 from conformance.kinds import KINDS
-from conformance.live import http, kubernetes
+from conformance.live import http, janitor, kubernetes
 from conformance.waiting import LIMITS
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def transformed(reach: Reach, namespace: str, name: str) -> dict[str, Any]:
     """
     reach.demand("canary")
     deadline = time.monotonic() + LIMITS.canary
+    for kind in ("configmaps", "secrets"):
+        janitor.sweep(reach, kind, namespace)
     line = _Line(reach, deadline)
     looks = [line.counts()]
     try:
@@ -99,8 +101,7 @@ class _Line:
 
     def create(self, kind: str, namespace: str, name: str, content: dict[str, Any]) -> None:
         """Create an object that carries the suite's mark, so that its janitor finds it."""
-        marks = {"app.kubernetes.io/managed-by": "aik-conformance"}
-        metadata = {"name": name, "namespace": namespace, "labels": marks}
+        metadata = {"name": name, "namespace": namespace, "labels": janitor.MARK}
         body = {"apiVersion": "v1", "kind": KINDS[kind].kind, "metadata": metadata, **content}
         self._ask("POST", KINDS[kind].path_of("", namespace), json.dumps(body).encode())
 
