@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from conformance.accounts import Meaning
-from conformance.commands.common import add_map_options, constitution_of, refuse
+from conformance.commands.common import add_map_options, constitution_of, print_json, refuse
 from conformance.constitution import Constitution, Control, Right, SelfCheck, Status
 from conformance.judgement import PROFILES
 
@@ -45,10 +45,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="'VERB RESOURCE'",
         help="leave a right out",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON List, as kubectl takes")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print YAML documents."""
+    """Print YAML documents, or one JSON List."""
     constitution = constitution_of(options)
     rights = set(granted(constitution, options.profile))
     for text in options.without:
@@ -57,7 +58,11 @@ def run(options: argparse.Namespace) -> int:
         if not gone:
             refuse(f"no control of the profile needs {text!r}; see: conformance rbac")
         rights -= gone
-    print(yaml.safe_dump_all(list(_roles(rights, options.bind)), sort_keys=False), end="")
+    roles = list(_roles(rights, options.bind))
+    if options.json:
+        print_json({"apiVersion": "v1", "kind": "List", "items": roles})
+    else:
+        print(yaml.safe_dump_all(roles, sort_keys=False), end="")
     return 0
 
 
