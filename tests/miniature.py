@@ -94,19 +94,19 @@ class Miniature:
             "import conformance.cli\nraise SystemExit(conformance.cli.main(sys.argv[1:]))\n"
         )
         folder = str(self.folder / run)
-        always = ("audit", "--no-allure", "--run-folder", folder, *self._source())
+        always = ("audit", "--no-allure", "--run-folder", folder, *self.source())
         return self._run("-c", code, *always, *arguments)
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `pytest suites` on this project."""
-        return self._run("-m", "pytest", "suites", *self._source(), *arguments)
+        return self._run("-m", "pytest", "suites", *self.source(), *arguments)
 
     def entries(self, run: str = "run") -> list[dict[str, Any]]:
         """Return the ledger of a run."""
         lines = (self.folder / run / FILE).read_text().splitlines()
         return [json.loads(line) for line in lines]
 
-    def _source(self) -> tuple[str, str]:
+    def source(self) -> tuple[str, str]:
         if self.recorded:
             return "--replay", str(self.recorded)
         return "--kubeconfig", str(self.folder / "kubeconfig")

@@ -268,7 +268,7 @@ def test_a_run_that_is_killed_at_any_point_is_not_whole(project: Miniature) -> N
         child = subprocess.Popen(
             [
                 sys.executable, "-m", "pytest", "suites", "--run-folder", str(run),
-                "--kubeconfig", str(project.folder / "kubeconfig"),
+                *project.source(),
             ],
             cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
@@ -291,7 +291,7 @@ def test_ctrl_c_leaves_a_record_that_says_it_is_incomplete(project: Miniature) -
     child = subprocess.Popen(
         [
             sys.executable, "-m", "pytest", "suites", "--run-folder", str(run),
-            "--kubeconfig", str(project.folder / "kubeconfig"),
+            *project.source(),
         ],
         cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=dict(os.environ),
