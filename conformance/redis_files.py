@@ -57,14 +57,18 @@ class RedisFiles:
         return _listed(listed)
 
     def growth(self, redis: Redis, node: Node, before: dict[str, int]) -> str:
-        """Return which file is longer than before, or new, once there is one; empty where none."""
+        """Return which file is longer than before, or new, once there is one; empty where none.
+
+        A rewrite in between begins new files. What was written until then is in the new
+        base, and what is written later in a file that is new: either way it is kept.
+        """
         listing = ACCOUNT not in before
         ask = self._listing(redis, node) if listing else self._account(redis, node)
         read = _listed if listing else _accounted
 
         def grown(answer: Answer) -> str:
             after = read(answer)
-            longer = (name for name, size in after.items() if size > before.get(name, 0))
+            longer = (name for name, size in after.items() if size > before.get(name, -1))
             return next((f"{one}: {before.get(one, 0)} to {after[one]}" for one in longer), "")
 
         def has_grown(answer: Answer) -> bool:
