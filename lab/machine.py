@@ -121,17 +121,16 @@ def hierarchies() -> list[Path]:
 
 def own_processes(below: str = OWN_GROUP) -> set[int]:
     """Return the pids in a control group of the lab: containers and nothing else."""
-    files = [
-        file
-        for root in hierarchies()
-        for file in (root / below).rglob("cgroup.procs")
-        if (root / below).is_dir()
-    ]
     pids: set[int] = set()
-    for file in files:
+    for group in (one for root in hierarchies() for one in _groups(root / below)):
         with contextlib.suppress(OSError):
-            pids.update(int(line) for line in file.read_text().split())
+            pids.update(int(line) for line in (group / "cgroup.procs").read_text().split())
     return pids
+
+
+def _groups(top: Path) -> list[Path]:
+    """Return a control group and all below it; one that ends meanwhile is left out."""
+    return [Path(place) for place, _, _ in os.walk(top)]
 
 
 def _make_group(name: str) -> None:
@@ -166,8 +165,7 @@ def _remove_groups(patience: float = 5.0) -> None:
         roots = {*hierarchies(), CGROUPS / "unified"}
         left = [root / OWN_GROUP for root in roots if (root / OWN_GROUP).is_dir()]
         for top in left:
-            inner = [path for path in top.rglob("*") if path.is_dir()]
-            for group in (*sorted(inner, key=lambda path: -len(path.parts)), top):
+            for group in sorted(_groups(top), key=lambda path: -len(path.parts)):
                 with contextlib.suppress(OSError):
                     group.rmdir()
         if not left:
