@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 import traceback
+from contextlib import redirect_stdout
+from io import StringIO, TextIOWrapper
 
 from conformance import __version__
-from conformance.commands.common import say
+from conformance.commands.common import say, write
 from conformance.judgement import NOT_WHOLE, USAGE
 
 COMMANDS = {
@@ -52,29 +55,38 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     given = sys.argv[1:] if arguments is None else arguments
     for name, summary in COMMANDS.items():
-        module = importlib.import_module(f"conformance.commands.{name}")
         command = commands.add_parser(
-            name,
-            help=summary,
-            description=module.__doc__,
-            epilog=getattr(module, "EPILOG", None),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        module.add_options(command)
-        command.set_defaults(run=module.run)
-    options = parser.parse_args(given)
+        if name in given:  # the others need not be loaded
+            module = importlib.import_module(f"conformance.commands.{name}")
+            command.description = module.__doc__
+            command.epilog = getattr(module, "EPILOG", None)
+            module.add_options(command)
+            command.set_defaults(run=module.run)
+    return _run(parser.parse_args(given))
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the command; write its result at once, so that its exit code is its own."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a pod that must go: as Ctrl-C
+    result = StringIO()
     try:
-        code: int = options.run(options)
+        with redirect_stdout(result):
+            code: int = options.run(options)
     except KeyboardInterrupt:
         say("conformance: interrupted; what was begun is recorded as incomplete")
         return NOT_WHOLE
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     except Exception:  # noqa: BLE001 - a suite that breaks has decided nothing: never exit 1
-        traceback.print_exc()
+        say(traceback.format_exc())
         say("conformance: the suite itself broke; nothing above is a verdict")
         return NOT_WHOLE
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal knows every letter
+    lost = write(sys.stdout, result.getvalue())
+    if lost and not isinstance(lost, BrokenPipeError):  # whoever pipes into head has seen enough
+        say(f"conformance: the result could not be written: {lost.strerror}")
+        return code or NOT_WHOLE
     return code
 
 

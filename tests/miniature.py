@@ -50,6 +50,15 @@ def test_clock(verdict):
 """
 
 
+PASSES = 'verdict.expect(True, subject="s", claim="holds", observed="it does")\n'
+
+
+def control(body: str, name: str = "PLT-NS-001", function: str = "test_it") -> str:
+    """Return the test of a control with this body."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return f'\n@pytest.mark.control("{name}")\ndef {function}(verdict):\n{lines}'
+
+
 @dataclass(frozen=True)
 class Miniature:
     """The project's folder, and ways to run it.
@@ -84,8 +93,23 @@ class Miniature:
         text = HEAD + "controls: " + json.dumps(filled) + "\n" + tail
         (self.folder / "constitution_map.yaml").write_text(text)
 
-    def audit(self, *arguments: str, run: str = "run") -> subprocess.CompletedProcess[str]:
-        """Run `conformance audit` on this project."""
+    def audit(
+        self,
+        *arguments: str,
+        run: str = "run",
+        environment: dict[str, str] | None = None,
+        within: Path | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `conformance audit` on this project, in a folder and with further environment."""
+        given = self._audit(run, arguments)
+        return self._run(*given, more=environment, within=within)
+
+    def begin_audit(self, *arguments: str, stderr: int) -> subprocess.Popen[bytes]:
+        """Start `conformance audit` on this project; its log goes to `stderr`."""
+        command = [sys.executable, *self._audit("run", arguments)]
+        return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=stderr)
+
+    def _audit(self, run: str, arguments: tuple[str, ...]) -> tuple[str, ...]:
         code = (
             "import sys\nfrom pathlib import Path\n"
             "import conformance.commands.common as common\n"
@@ -95,7 +119,7 @@ class Miniature:
         )
         folder = str(self.folder / run)
         always = ("audit", "--no-allure", "--run-folder", folder, *self.source())
-        return self._run("-c", code, *always, *arguments)
+        return ("-P", "-c", code, *always, *arguments)
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `pytest suites` on this project."""
@@ -111,12 +135,14 @@ class Miniature:
             return "--replay", str(self.recorded)
         return "--kubeconfig", str(self.folder / "kubeconfig")
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, *arguments: str, more: dict[str, str] | None = None, within: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
         return subprocess.run(
             [sys.executable, *arguments],
-            cwd=self.folder,
-            env=environment,
+            cwd=within or self.folder,
+            env=environment | (more or {}),
             capture_output=True,
             text=True,
             timeout=120,

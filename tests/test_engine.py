@@ -10,44 +10,11 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
 from conformance.ledger import BrokenError, read
-from tests.miniature import SELF_CHECK, UID, Miniature, build, serve_api
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from http.server import ThreadingHTTPServer
-    from pathlib import Path
-
-PASSES = 'verdict.expect(True, subject="s", claim="holds", observed="it does")\n'
-
-
-def control(body: str, name: str = "PLT-NS-001", function: str = "test_it") -> str:
-    lines = "".join(f"    {line}\n" for line in body.splitlines())
-    return f'\n@pytest.mark.control("{name}")\ndef {function}(verdict):\n{lines}'
-
-
-@pytest.fixture(scope="module")
-def api() -> Iterator[ThreadingHTTPServer]:
-    server = serve_api()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory, api: ThreadingHTTPServer) -> Path:
-    first = build(tmp_path_factory.mktemp("recorded") / "project", api)
-    first.audit()
-    return first.folder / "run"
-
-
-@pytest.fixture
-def project(tmp_path: Path, api: ThreadingHTTPServer, recorded: Path) -> Miniature:
-    return replace(build(tmp_path / "project", api), recorded=recorded)
+from tests.miniature import PASSES, SELF_CHECK, UID, Miniature, control
 
 
 def test_a_good_project_is_conformant(project: Miniature) -> None:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +29,12 @@ from conformance.commands.common import (
     refuse,
     say,
     unpacked,
+    write,
 )
-from conformance.constitution import Constitution, Control, Danger, Status
+from conformance.constitution import Constitution, Danger
 from conformance.evidence import canonical, write_whole
-from conformance.judgement import NOT_WHOLE, PROFILES, USAGE, Run, judge
+from conformance.judgement import NOT_WHOLE, PROFILES, USAGE, Run, expected_cases, judge
 from conformance.ledger import FILE, BrokenError, check_evidence, read
-from conformance.selection import SELECTORS, case_id
 from reports import publish, summary
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ examples:
   conformance audit --platform mine.yaml --context staging
   conformance audit --replay runs/20261124T101500Z   judge recorded evidence again
 """
+_PATIENCE = 30  # seconds that an interrupted run has for cleaning up and sealing its record
+_MEDDLING = {"CONFORMANCE_PLATFORM", "PYTHONOPTIMIZE", "PYTHONWARNINGS"}
 _TAIL = 30  # lines of the child's log that are shown where it recorded nothing
 _FLAGS = {
     Danger.CANARY: ("allow_canaries", "--allow-canaries", "writes canaries and removes them"),
@@ -79,9 +82,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="judge the evidence of an earlier run; touches no cluster",
     )
     add("--run-folder", type=Path, help="where the run is kept (default: runs/<UTC time>)")
-    add("-n", "--workers", type=int, default=0, metavar="N", help="judge in N processes")
+    add("-n", "--workers", type=_count, default=0, metavar="N", help="judge in N processes")
     add("--no-allure", action="store_true", help="write Allure's results, but not its page")
     add("--json", action="store_true", help="print run.json instead of the summary")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -106,22 +115,6 @@ def run(options: argparse.Namespace) -> int:
     judged = judge(folder, constitution)
     _report(judged, constitution, options)
     return judged.exit_code
-
-
-def expected_cases(constitution: Constitution, profile: str) -> list[str]:
-    """Return the ids of every case that a run of the profile must contain."""
-    wanted = PROFILES[profile]
-    chosen = [
-        one
-        for one in constitution.tested
-        if one.status is Status.ACTIVE
-        and (not isinstance(one, Control) or wanted & set(one.classes))
-    ]
-    return sorted(
-        case_id(one.id, case)
-        for one in chosen
-        for case in SELECTORS[one.for_each].of(constitution.platform)
-    )
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -158,17 +151,19 @@ def _new_folder(options: argparse.Namespace) -> Path:
     folder: Path = options.run_folder or (
         ROOT / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     )
-    if folder.exists() and any(folder.iterdir()):
-        refuse(f"{folder} is not empty; a run never writes over another, choose a new folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            refuse(f"{folder} is not empty; a run never writes over another, choose a new folder")
     except OSError as error:
         refuse(f"{folder} cannot be made: {error.strerror}; choose another with --run-folder")
     return folder.resolve()
 
 
 def _command(options: argparse.Namespace, folder: Path) -> list[str]:
-    command = [sys.executable, "-m", "pytest", str(ROOT / "suites"), "-p", "no:cacheprovider", "-q"]
+    # -P: the folder that the user stands in is no place to import from.
+    command = [sys.executable, "-P", "-m", "pytest", str(ROOT / "suites"), "--whole", "-q"]
+    command += ["-p", "no:cacheprovider", "-p", "xdist.plugin"]
     command += ["--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
     command += [
         "--run-folder",
@@ -196,8 +191,7 @@ def _watch(command: list[str], folder: Path, expected: int) -> int:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": "0"},
+            env=_environment(),
             start_new_session=True,
         )
         try:
@@ -207,13 +201,24 @@ def _watch(command: list[str], folder: Path, expected: int) -> int:
         except KeyboardInterrupt:
             say("\nstopping: the run will be recorded as incomplete (again Ctrl-C: at once)")
             child.send_signal(signal.SIGINT)
-            try:
-                child.wait(30)
-            except (KeyboardInterrupt, subprocess.TimeoutExpired):
-                child.kill()
-                child.wait()
+            with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+                child.wait(_PATIENCE)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # its workers too, whatever it left of them
+            child.wait()
         shown.update(last=True)
     return child.returncode
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, without what would change the tests behind the command's back."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PYTEST") and name not in _MEDDLING
+    }
+    return {**kept, "PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 class _Progress:
@@ -225,22 +230,21 @@ class _Progress:
         self._counts: Counter[str] = Counter()
         self._read = 0
         self._start = time.monotonic()
-        self._live = sys.stderr.isatty()
+        self._live = bool(sys.stderr) and sys.stderr.isatty()
 
     def update(self, *, last: bool = False) -> None:
         for case in self._new():
             self._counts[case["outcome"]] += 1
             if self._live:
-                sys.stderr.write("\r\x1b[K")
+                write(sys.stderr, "\r\x1b[K")
             reason = f"  {case['reason']}" if case["reason"] else ""
             done = sum(self._counts.values())
             say(f"[{done:>3}/{self._expected}] {case['outcome']:<14} {case['case']}{reason}"[:240])
         if self._live and not last:
             width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r\x1b[K{self._line()}"[: width + 4])
-            sys.stderr.flush()
+            write(sys.stderr, f"\r\x1b[K{self._line()}"[: width + 4])
         elif self._live:
-            sys.stderr.write("\r\x1b[K")
+            write(sys.stderr, "\r\x1b[K")
 
     def _line(self) -> str:
         counts = ", ".join(f"{n} {word}" for word, n in sorted(self._counts.items()))

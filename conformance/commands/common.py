@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tarfile
 import tempfile
+import zlib
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from lzma import LZMAError
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from conformance.constitution import Constitution, load_constitution
 from conformance.judgement import USAGE
@@ -24,8 +27,22 @@ MAP = ROOT / "constitution_map.yaml"
 
 
 def say(text: str) -> None:
-    """Write a line to the log (stderr), where progress and complaints go."""
-    print(text, file=sys.stderr, flush=True)
+    """Write a line to the log (stderr); a log that nobody reads any more stops nothing."""
+    write(sys.stderr, text + "\n")
+
+
+def write(stream: TextIO | None, text: str) -> OSError | None:
+    """Write all of `text`. What cannot be written is dropped, and the error returned."""
+    if stream is None:  # it was closed before we started
+        return None
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        return error
+    return None
 
 
 def refuse(sentence: str, code: int = USAGE) -> NoReturn:
@@ -70,8 +87,9 @@ def unpacked(run: Path) -> Iterator[Path]:
         try:
             with tarfile.open(run) as archive:
                 archive.extractall(place, filter="data")
-        except (OSError, tarfile.TarError) as error:
-            refuse(f"{run} is neither the folder of a run nor an archive of one: {error}")
+        except (OSError, EOFError, tarfile.TarError, LZMAError, zlib.error) as error:
+            reason = str(error).partition("\n")[0]
+            refuse(f"{run} is neither the folder of a run nor a whole archive of one: {reason}")
         found = [one.parent for one in Path(place).rglob("ledger.jsonl")]
         if len(found) != 1:
             refuse(f"{run} does not hold exactly one run")

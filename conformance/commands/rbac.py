@@ -37,7 +37,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rbac`."""
     add_map_options(parser)
     parser.add_argument("--profile", choices=tuple(PROFILES), default="audit", help="%(default)s")
-    parser.add_argument("--bind", metavar="NAMESPACE/ACCOUNT", help="also print the bindings to it")
+    parser.add_argument(
+        "--bind",
+        type=account,
+        metavar="NAMESPACE/ACCOUNT",
+        help="also print the bindings to it",
+    )
     parser.add_argument(
         "--without",
         action="append",
@@ -64,6 +69,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         print(yaml.safe_dump_all(roles, sort_keys=False), end="")
     return 0
+
+
+def account(text: str) -> str:
+    """Return `namespace/account` as it was given; refuse half of it."""
+    if not all(text.partition("/")):
+        raise ValueError
+    return text
 
 
 def needed(constitution: Constitution, profile: str) -> Iterator[tuple[Control | SelfCheck, Right]]:

@@ -79,6 +79,7 @@ class Reach:
         Raises:
             LookError: where no cluster is configured.
         """
+        import yaml
         from kubernetes import client, config
         from kubernetes.config import ConfigException
 
@@ -89,9 +90,12 @@ class Reach:
                 config.load_kube_config(str(path), self.context, settings)
             else:
                 config.load_incluster_config(settings)
-        except (ConfigException, OSError) as error:
+        except (ConfigException, OSError, yaml.YAMLError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error).split())
             hint = "give --kubeconfig and --context, or run in a pod of the cluster"
-            raise LookError("unreachable", f"no cluster is configured ({error}); {hint}") from error
+            raise LookError(
+                "unreachable", f"no cluster is configured ({reason}); {hint}"
+            ) from error
         settings.retries = False
         settings.connection_pool_maxsize = 32
         return client.ApiClient(settings)
