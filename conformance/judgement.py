@@ -11,8 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from conformance.constitution import Constitution, Control, Danger, SelfCheck
+from conformance.constitution import Constitution, Control, Danger, SelfCheck, Status
 from conformance.ledger import BrokenError, check_evidence, read
+from conformance.selection import SELECTORS, case_id
 from conformance.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -31,6 +32,22 @@ PROFILES = {
     "audit": frozenset({Danger.READ_ONLY, Danger.CANARY}),
     "full": frozenset(Danger),
 }
+
+
+def expected_cases(constitution: Constitution, profile: str) -> list[str]:
+    """Return the ids of every case that a whole run of the profile contains."""
+    wanted = PROFILES[profile]
+    chosen = [
+        one
+        for one in constitution.tested
+        if one.status is Status.ACTIVE
+        and (not isinstance(one, Control) or wanted & set(one.classes))
+    ]
+    return sorted(
+        case_id(one.id, case)
+        for one in chosen
+        for case in SELECTORS[one.for_each].of(constitution.platform)
+    )
 
 
 @dataclass(frozen=True)
@@ -119,13 +136,16 @@ def judge(folder: Path, constitution: Constitution) -> Run:
     except BrokenError as broken:
         return Run(folder, {}, (), (str(broken),), NOT_WHOLE, "")
     about = {k: v for k, v in opened.items() if k not in {"kind", "previous", "digest"}}
-    problems = list(_missing(about, records))
-    problems += seal.get("problems", [])
+    problems = shortcomings(opened, records, seal)
     if seal.get("shown"):
         ended = seal.get("ended", "")
         return Run(folder, about, (), tuple(problems), NOT_WHOLE, ended, withheld=True)
     if about.get("map") != constitution.digest:
         problems.append("the run was made with another map or platform file than this one")
+    elif about.get("whole") and set(about["expected"]) != set(
+        expected_cases(constitution, str(about.get("profile")))
+    ):
+        problems.append("the run is called whole, and expected other cases than the map demands")
     cases = _guarded(
         [_case(one, constitution, str(about.get("profile"))) for one in records], about
     )
@@ -141,6 +161,13 @@ def judge(folder: Path, constitution: Constitution) -> Run:
         _exit_code(about, ordered, problems),
         seal.get("ended", ""),
     )
+
+
+def shortcomings(
+    opened: dict[str, Any], records: list[dict[str, Any]], seal: dict[str, Any]
+) -> list[str]:
+    """Return what a record lacks by its own account: cases, or a good end."""
+    return [*_missing(opened, records), *seal.get("problems", [])]
 
 
 def _missing(about: dict[str, Any], records: list[dict[str, Any]]) -> Iterable[str]:
@@ -227,9 +254,13 @@ def _noted(case: Case, cases: list[Case], constitution: Constitution) -> Case:
     waived = {w.subject for w in constitution.waivers if w.control == case.control}
     contradicted = {f["subject"] for f in case.findings if f["outcome"] == Outcome.FAILED}
     undecided = any(f["outcome"] == Outcome.INCONCLUSIVE for f in case.findings)
-    if contradicted and contradicted <= waived and not undecided:
+    decided = case.outcome is Outcome.FAILED and not undecided
+    if decided and contradicted <= waived:
         return replace(case, notes=(*notes, "waived"), gates=False)
     return replace(case, notes=tuple(notes))
+
+
+_OPEN = {Outcome.INCONCLUSIVE, Outcome.NOT_MEASURED}
 
 
 def _unused_waivers(cases: Iterable[Case], constitution: Constitution) -> Iterable[str]:
@@ -239,8 +270,11 @@ def _unused_waivers(cases: Iterable[Case], constitution: Constitution) -> Iterab
         for finding in one.findings
         if finding["outcome"] == Outcome.FAILED
     }
+    decided = {one.control for one in cases} - {
+        one.control for one in cases if one.outcome in _OPEN
+    }
     for waiver in constitution.waivers:
-        if (waiver.control, waiver.subject) not in failed:
+        if waiver.control in decided and (waiver.control, waiver.subject) not in failed:
             yield (
                 f"the waiver of {waiver.control} for {waiver.subject} waives nothing: "
                 "what it excused is mended or was never broken; remove it"

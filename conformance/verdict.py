@@ -93,6 +93,7 @@ class Finding:
 
 
 _LONGEST = 2_000
+_ADVISORY = "advisory"
 
 
 def told(value: object) -> str:
@@ -142,9 +143,12 @@ class Verdict:
         Raises:
             TypeError: where `holds` is not a bool. A truthy object would make a
                 claim that cannot fail.
+            ValueError: where `note` is the one of `advise`, which never gates.
         """
         if not isinstance(holds, bool):
             raise TypeError(f"a claim is True or False, not {type(holds).__name__}")
+        if note == _ADVISORY:
+            raise ValueError("a claim that may fail unheard is no claim; use advise")
         outcome = Outcome.PASSED if holds else Outcome.FAILED
         self._add(subject, claim, outcome, expected, observed, advice, note)
         return holds
@@ -189,7 +193,7 @@ class Verdict:
 
         It cannot carry a case: `settle` leaves advisories out.
         """
-        self._add(subject, claim, Outcome.PASSED, "", observed, "", "advisory")
+        self._add(subject, claim, Outcome.PASSED, "", observed, "", _ADVISORY)
 
     def at_least(
         self, minimum: int, things: Iterable[object], *, subject: object, claim: str
@@ -224,7 +228,7 @@ class Verdict:
 
     def settle(self) -> Outcome:
         """Return the outcome of the case so far."""
-        return combine(one.outcome for one in self.findings if one.note != "advisory")
+        return combine(one.outcome for one in self.findings if one.note != _ADVISORY)
 
     def _add(
         self,
