@@ -102,7 +102,7 @@ class Miniature:
     ) -> subprocess.CompletedProcess[str]:
         """Run `conformance audit` on this project, in a folder and with further environment."""
         given = self._audit(run, arguments)
-        return self._run(*given, more=environment, within=within)
+        return self.python(*given, more=environment, within=within)
 
     def begin_audit(self, *arguments: str, stderr: int) -> subprocess.Popen[bytes]:
         """Start `conformance audit` on this project; its log goes to `stderr`."""
@@ -123,7 +123,7 @@ class Miniature:
 
     def pytest(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `pytest suites` on this project."""
-        return self._run("-m", "pytest", "suites", *self.source(), *arguments)
+        return self.python("-m", "pytest", "suites", *self.source(), *arguments)
 
     def entries(self, run: str = "run") -> list[dict[str, Any]]:
         """Return the ledger of a run."""
@@ -135,9 +135,10 @@ class Miniature:
             return "--replay", str(self.recorded)
         return "--kubeconfig", str(self.folder / "kubeconfig")
 
-    def _run(
+    def python(
         self, *arguments: str, more: dict[str, str] | None = None, within: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
+        """Run Python, in the project's folder and without pytest's environment."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
         return subprocess.run(
             [sys.executable, *arguments],

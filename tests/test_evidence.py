@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from conformance.evidence import LookError, Question, Recorder, Replayer
 from conformance.verdict import UndecidedError
 from conformance.waiting import wait_until
+from fixtures.session import clock
 
 PODS = Question("kubernetes.list", "pods", {"kind": "pods"})
 
@@ -115,3 +117,13 @@ def test_waiting_ends_at_its_limit_live_and_replayed(tmp_path: Path) -> None:
     live = wait_until(eye.recorder(tmp_path), question, lambda _: False, limit=5)
     replayed = wait_until(Replayer(tmp_path), question, lambda _: False, limit=5)
     assert live.content == replayed.content == 5
+
+
+def test_a_clock_that_is_set_back_does_not_end_a_wait(tmp_path: Path) -> None:
+    eye = Eye(pods=lambda question: question.attempt)
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    wall = iter([noon, noon.replace(hour=11)])  # whoever asks it twice is led astray
+    now = clock(lambda: next(wall), lambda: eye.seconds)
+    recorder = Recorder(tmp_path, eye.ask, lambda value: value, now, eye.sleep)
+    answer = wait_until(recorder, PODS, lambda one: one.value == 3, limit=10)
+    assert (answer.value, answer.taken_at) == (3, "2026-11-24T12:00:03.000+00:00")

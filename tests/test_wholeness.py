@@ -112,6 +112,18 @@ def test_drills_are_refused_beside_other_looks(project: Miniature) -> None:
     assert "leave out -n" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("size", [50, 900, 1500])
+def test_a_full_disk_is_not_taken_for_a_verdict(project: Miniature, size: int) -> None:
+    code = (
+        "import resource, pytest\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        f"arguments = ['suites', '-p', 'no:cacheprovider', *{project.source()}]\n"
+        "raise SystemExit(pytest.main(arguments))"
+    )
+    done = project.python("-B", "-c", code)
+    assert done.returncode == NOT_WHOLE, done.stdout + done.stderr
+
+
 WAIVER = (
     "waivers: [{control: PLT-NS-001, subject: s, reason: moving, owner: ann, "
     "approved_by: bob, ticket: T-1, until: 2027-01-31}]\n"
