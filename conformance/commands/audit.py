@@ -148,9 +148,8 @@ def _take_over(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _new_folder(options: argparse.Namespace) -> Path:
-    folder: Path = options.run_folder or (
-        ROOT / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    )
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    folder: Path = options.run_folder or Path("runs", now)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parent.parent.parent
+_PROJECT = Path(__file__).parent.parent / "project"  # where a wheel has map and suites
+ROOT = _PROJECT if _PROJECT.is_dir() else Path(__file__).parent.parent.parent
 MAP = ROOT / "constitution_map.yaml"
 
 
